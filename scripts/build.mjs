@@ -1,0 +1,68 @@
+// Builds dist/: the library for Node and for pages, the program, the page, and (unless --fast) the type declarations.
+import { spawnSync } from "node:child_process";
+import { chmod, cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { rawPlugin } from "./raw-plugin.mjs";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const dist = join(root, "dist");
+const fast = process.argv.includes("--fast");
+
+const common = {
+  absWorkingDir: root,
+  bundle: true,
+  format: "esm",
+  sourcemap: true,
+  sourcesContent: false,
+  logLevel: "warning",
+  plugins: [rawPlugin],
+};
+
+/** The library and the program for Node: packages stay outside, shared code is split so that verbs load lazily. */
+function buildForNode() {
+  return build({
+    ...common,
+    platform: "node",
+    target: "node20",
+    packages: "external",
+    splitting: true,
+    chunkNames: "chunks/[name]-[hash]",
+    outdir: dist,
+    outbase: join(root, "src"),
+    entryPoints: ["src/index.ts", "src/cli/main.ts"],
+  });
+}
+
+/** The library for pages: one file with everything in it; an import of `node:` fails the build. */
+function buildForBrowser() {
+  return build({ ...common, platform: "browser", target: "es2022", outfile: join(dist, "browser.js"), entryPoints: ["src/browser.ts"] });
+}
+
+/** The page: index.html beside its script. */
+async function buildPage() {
+  await build({ ...common, platform: "browser", target: "es2022", outdir: join(dist, "web"), entryPoints: ["web/main.ts"] });
+  await cp(join(root, "web/index.html"), join(dist, "web/index.html"));
+}
+
+/** Declarations by tsc; its import specifiers end in `.ts`, which a consumer's compiler refuses: they become `.js`. */
+async function emitTypes() {
+  const tsc = join(root, "node_modules/typescript/bin/tsc");
+  const { status } = spawnSync(process.execPath, [tsc, "-p", "tsconfig.types.json"], { cwd: root, stdio: "inherit" });
+  if (status !== 0) throw new Error("the type declarations could not be written (see above)");
+  for (const entry of await readdir(join(dist, "types"), { recursive: true, withFileTypes: true })) {
+    if (!entry.name.endsWith(".d.ts")) continue;
+    const file = join(entry.parentPath ?? entry.path, entry.name);
+    const text = await readFile(file, "utf8");
+    await writeFile(file, text.replace(/((?:from|import)\s*\(?\s*")(\.{1,2}\/[^"]+)\.ts"/g, '$1$2.js"'));
+  }
+}
+
+// Old chunks carry other hashes: remove what esbuild writes, keep the declarations where they are not rebuilt.
+const stale = fast ? ["chunks", "cli", "web", "index.js", "browser.js"] : [""];
+await Promise.all(stale.map((name) => rm(join(dist, name), { recursive: true, force: true })));
+await mkdir(dist, { recursive: true });
+await Promise.all([buildForNode(), buildForBrowser(), buildPage()]);
+await chmod(join(dist, "cli/main.js"), 0o755);
+if (!fast) await emitTypes();

@@ -1,0 +1,4 @@
+// The library as pages load it: everything of `library.ts`, with the browser's own WebGPU as host.
+/// <reference types="@webgpu/types" preserve="true" />
+
+export * from "./library.ts";

@@ -1,0 +1,13 @@
+#!/usr/bin/env node
+// The program `cytonet`: runs its command line, then leaves at once, because a loaded GPU driver would keep the process alive.
+import { runCommandLine } from "./program.ts";
+
+// A reader that goes away (`cytonet … | head`) is no fault of ours.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(0);
+});
+
+const code = await runCommandLine(process.argv.slice(2));
+// Pipes are written asynchronously: leaving before they are drained would cut the output.
+await Promise.all([process.stdout, process.stderr].map((stream) => new Promise<void>((done) => stream.write("", () => done()))));
+process.exit(code);

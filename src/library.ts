@@ -1,0 +1,5 @@
+// What both entries of the library offer: everything that does not depend on where it runs.
+
+export { VERSION } from "./version.ts";
+export { EXIT_CODES, UserError, suggest, type ExitCode } from "./errors.ts";
+export { joinPath, type Entry, type Files } from "./files.ts";
