@@ -83,7 +83,7 @@ describe("malformed files", () => {
     ["a header of 100,000,001 bytes", file("{}", 0, 100_000_001n), /header length 100000001 .* at most 100000000/],
     ["a header of 2^64 - 1 bytes", file("{}", 0, 2n ** 64n - 1n), /header length 18446744073709551615/],
     ["an empty header", file("", 4), /does not start with "\{"/],
-    ["a header of one brace", file("{", 0), /does not start|ends/],
+    ["a header of one brace", file("{"), /the header's end at a key/],
     ["a byte order mark", file("\ufeff{}"), /does not start with "\{"/],
     ["a leading space", file(" {}"), /does not start with "\{"/],
     ["an array", file("[]"), /does not start with "\{"/],
