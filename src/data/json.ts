@@ -1,0 +1,61 @@
+// Plain JSON values: a text that depends on the value alone, hashes of it, and the differences of two values by key.
+import { EXIT_CODES, UserError } from "../errors.ts";
+import { sha256 } from "./sha256.ts";
+
+export type Json = null | boolean | number | string | readonly Json[] | JsonObject;
+export interface JsonObject {
+  readonly [key: string]: Json;
+}
+
+/**
+ * JSON with sorted keys and no white space: equal values give equal texts, and parsing gives the value back, -0 included.
+ *
+ * @throws UserError 70 naming the key of a number that JSON cannot hold, or of a value that is none of JSON's
+ */
+export function canonicalJson(value: Json, key = "value"): string {
+  if (typeof value === "number") {
+    if (!Number.isFinite(value)) throw new UserError(EXIT_CODES.internal, `${key}: ${value} cannot be stored as JSON, expected a finite number`);
+    return Object.is(value, -0) ? "-0" : JSON.stringify(value);
+  }
+  if (value === null || typeof value === "boolean" || typeof value === "string") return JSON.stringify(value);
+  if (isList(value)) return `[${value.map((item, i) => canonicalJson(item, `${key}[${i}]`)).join(",")}]`;
+  if (typeof value !== "object") throw new UserError(EXIT_CODES.internal, `${key}: ${typeof value} cannot be stored as JSON`);
+  const fields = Object.keys(value).sort().map((name) => `${JSON.stringify(name)}:${canonicalJson(value[name]!, `${key}.${name}`)}`);
+  return `{${fields.join(",")}}`;
+}
+
+/** SHA-256 of the canonical text. */
+export function hashJson(value: Json): string {
+  return sha256(new TextEncoder().encode(canonicalJson(value)));
+}
+
+export interface Difference {
+  /** Dotted path, as `optimizer.rate` or `stages[2].width`. */
+  readonly key: string;
+  /** Both values as JSON; undefined where the key is absent. */
+  readonly left: string | undefined;
+  readonly right: string | undefined;
+}
+
+/** Every key whose value differs, in the order of `left`, then those that only `right` has. */
+export function listDifferences(left: Json | undefined, right: Json | undefined, key = ""): Difference[] {
+  if (isObject(left) && isObject(right)) {
+    const names = [...new Set([...Object.keys(left), ...Object.keys(right)])];
+    return names.flatMap((name) => listDifferences(own(left, name), own(right, name), key === "" ? name : `${key}.${name}`));
+  }
+  if (isList(left) && isList(right) && left.length === right.length) return left.flatMap((item, i) => listDifferences(item, right[i], `${key}[${i}]`));
+  const texts = [left, right].map((value) => (value === undefined ? undefined : canonicalJson(value, key)));
+  return texts[0] === texts[1] ? [] : [{ key, left: texts[0], right: texts[1] }];
+}
+
+export function isObject(value: Json | undefined): value is JsonObject {
+  return typeof value === "object" && value !== null && !isList(value);
+}
+
+export function isList(value: Json | undefined): value is readonly Json[] {
+  return Array.isArray(value);
+}
+
+function own(object: JsonObject, name: string): Json | undefined {
+  return Object.hasOwn(object, name) ? object[name] : undefined;
+}

@@ -1,0 +1,147 @@
+// The whole state of a training run as one file's bytes: tensors, and as metadata everything else that decides the next step.
+import { canonicalJson, isList, isObject, listDifferences } from "../data/json.ts";
+import type { Json, JsonObject } from "../data/json.ts";
+import { readSafetensors, writeSafetensors } from "../data/safetensors.ts";
+import { createSha256 } from "../data/sha256.ts";
+import type { StoredTensor } from "../data/tensors.ts";
+import { EXIT_CODES, UserError } from "../errors.ts";
+
+/** Key of the counter-based generator and whatever else positions it. */
+export interface RngState {
+  readonly seed: number;
+  readonly [name: string]: number;
+}
+
+export interface TrainState {
+  /** Finished optimizer steps. */
+  readonly step: number;
+  /** Parameters, moments, running statistics, loss scale and further device state, by name. */
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  /** The configuration as resolved. */
+  readonly config: JsonObject;
+  /** SHA-256 of the configuration, the data set's manifest and the model's definition. */
+  readonly hashes: { readonly config: string; readonly data: string; readonly model: string };
+  readonly rng: RngState;
+  /** The next sample: data order is a pure function of (seed, epoch, index). */
+  readonly cursor: { readonly epoch: number; readonly index: number };
+  /** Bytes of metrics.jsonl that belong to the finished steps. */
+  readonly metricsOffset: number;
+  /** Keys of the kernels in use: a resumed run takes the same ones, so that its bits are the same. */
+  readonly blueprints: readonly string[];
+  /** Versions, adapter, driver: a resumed run on another one is told that its bits may differ. */
+  readonly environment: JsonObject;
+}
+
+const FORMAT = "cytonet-checkpoint";
+const VERSION = "1";
+const NO_HASH = "0".repeat(64);
+/** Where the hash stands: metadata comes first in our files, and `sha256` first in the metadata. */
+const HASH_PREFIX = new TextEncoder().encode('{"__metadata__":{"sha256":"');
+const HASH_AT = 8 + HASH_PREFIX.length;
+
+/**
+ * A safetensors file whose metadata holds the state. `sha256` there is the hash of the whole file with its own 64 digits
+ * as zeros: it covers the tensors, the metadata and the header, so no flipped bit anywhere goes unseen.
+ */
+export function encodeState(state: TrainState): Uint8Array<ArrayBuffer> {
+  const metadata = new Map([["sha256", NO_HASH], ["format", FORMAT], ["version", VERSION]]);
+  const { tensors, ...rest } = state;
+  for (const [key, value] of Object.entries(rest)) metadata.set(key, canonicalJson(value, key));
+  const bytes = writeSafetensors(tensors, metadata);
+  bytes.set(new TextEncoder().encode(hashWithout(bytes)), HASH_AT);
+  return bytes;
+}
+
+/**
+ * @param name how messages call the file
+ * @throws UserError 65: no checkpoint, one of another version, or a damaged one
+ */
+export function decodeState(bytes: Uint8Array, name: string): TrainState {
+  const { tensors, metadata } = readSafetensors(bytes, name);
+  const format = metadata.get("format");
+  if (format !== FORMAT)
+    throw new UserError(EXIT_CODES.badData, `${name}: format ${JSON.stringify(format ?? "none")} in the metadata, expected "${FORMAT}"`, ["Weights alone cannot continue a run; give a checkpoint of the run."]);
+  const version = metadata.get("version");
+  if (version !== VERSION)
+    throw new UserError(EXIT_CODES.badData, `${name}: checkpoint version ${JSON.stringify(version ?? "none")}, expected "${VERSION}"`, ["Continue this run with the cytonet version that wrote it (environment.json names it)."]);
+  const stored = metadata.get("sha256");
+  const inPlace = HASH_PREFIX.every((byte, i) => bytes[8 + i] === byte);
+  const found = inPlace ? hashWithout(bytes) : undefined;
+  if (found === undefined || found !== stored)
+    throw new UserError(EXIT_CODES.badData, `${name}: the content's SHA-256 is ${found ?? "not where it is written"}, expected ${stored ?? "one in the metadata"}; the checkpoint is damaged`);
+  return { tensors, ...parseFields(metadata, name) };
+}
+
+function hashWithout(bytes: Uint8Array): string {
+  return createSha256().update(bytes.subarray(0, HASH_AT)).update(new TextEncoder().encode(NO_HASH)).update(bytes.subarray(HASH_AT + 64)).digest();
+}
+
+/** The hash says that the fields are as they were written; that they are what they should be is checked all the same. */
+function parseFields(metadata: ReadonlyMap<string, string>, name: string): Omit<TrainState, "tensors"> {
+  const read = (key: string): Json => {
+    try {
+      return JSON.parse(metadata.get(key) ?? "") as Json;
+    } catch {
+      throw refuse(key, "JSON");
+    }
+  };
+  const refuse = (key: string, want: string): UserError =>
+    new UserError(EXIT_CODES.badData, `${name}: ${key} ${JSON.stringify(metadata.get(key.split(".")[0] ?? key) ?? "missing").slice(0, 100)} in the metadata, expected ${want}`);
+  const object = (key: string): JsonObject => {
+    const value = read(key);
+    if (!isObject(value)) throw refuse(key, "an object");
+    return value;
+  };
+  const count = (value: Json | undefined, key: string): number => {
+    if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) throw refuse(key, "a non-negative integer");
+    return value;
+  };
+  const text = (value: Json | undefined, key: string): string => {
+    if (typeof value !== "string") throw refuse(key, "a string");
+    return value;
+  };
+  const hashes = object("hashes");
+  const cursor = object("cursor");
+  const seed = object("rng")["seed"];
+  if (typeof seed !== "number") throw refuse("rng.seed", "a number");
+  const rng: Record<string, number> & { seed: number } = { seed };
+  for (const [key, value] of Object.entries(object("rng"))) {
+    if (typeof value !== "number") throw refuse(`rng.${key}`, "a number");
+    rng[key] = value;
+  }
+  const blueprints = read("blueprints");
+  if (!isList(blueprints)) throw refuse("blueprints", "a list");
+  return {
+    step: count(read("step"), "step"),
+    config: object("config"),
+    hashes: { config: text(hashes["config"], "hashes.config"), data: text(hashes["data"], "hashes.data"), model: text(hashes["model"], "hashes.model") },
+    rng,
+    cursor: { epoch: count(cursor["epoch"], "cursor.epoch"), index: count(cursor["index"], "cursor.index") },
+    metricsOffset: count(read("metricsOffset"), "metricsOffset"),
+    blueprints: blueprints.map((key) => text(key, "blueprints")),
+    environment: object("environment"),
+  };
+}
+
+/** What of a run must be the same for its bits to continue. */
+export type Continuation = Pick<TrainState, "config" | "hashes">;
+
+/**
+ * Refuses to continue `state` as another run.
+ *
+ * @param mayDiffer dotted keys of the configuration, with all below them, that do not change the steps already taken (`steps`, `log`)
+ * @throws UserError 65 that names every differing key with both values
+ */
+export function checkContinuation(state: TrainState, now: Continuation, mayDiffer: readonly string[] = []): void {
+  const free = (key: string): boolean => mayDiffer.some((prefix) => key === prefix || key.startsWith(`${prefix}.`) || key.startsWith(`${prefix}[`));
+  const differences = listDifferences(state.config, now.config).filter(({ key }) => !free(key));
+  const lines = differences.map(({ key, left, right }) => ({ key, line: `${key}: ${left ?? "absent"} in the checkpoint, ${right ?? "absent"} now` }));
+  for (const key of ["data", "model"] as const)
+    if (state.hashes[key] !== now.hashes[key]) lines.push({ key, line: `${key}: SHA-256 ${state.hashes[key]} in the checkpoint, ${now.hashes[key]} now` });
+  if (lines.length === 0) return;
+  throw new UserError(
+    EXIT_CODES.badData,
+    `resume: ${lines.map(({ key }) => key).join(", ")} ${lines.length === 1 ? "differs" : "differ"} from the checkpoint of step ${state.step}, expected the same`,
+    [...lines.map(({ line }) => line), "Resume with the settings, data and model of the run (its config.json has them), or start another run with another --out."],
+  );
+}
