@@ -1,0 +1,2 @@
+// The catalogue: every kernel of the project, one line each.
+export { matmul } from "./matmul/matmul.ts";

@@ -1,0 +1,26 @@
+// Activation functions on one f32 or on four; every kernel with an epilogue applies these.
+
+fn relu(x: f32) -> f32 { return max(x, 0.0); }
+fn relu4(x: vec4f) -> vec4f { return max(x, vec4f(0.0)); }
+
+// 1 / (1 + exp(-x)) without overflow: exp of a number that is never positive.
+fn sigmoid(x: f32) -> f32 {
+  let e = exp(-abs(x));
+  return select(e, 1.0, x >= 0.0) / (1.0 + e);
+}
+fn silu(x: f32) -> f32 { return x * sigmoid(x); }
+fn silu4(x: vec4f) -> vec4f { return vec4f(silu(x.x), silu(x.y), silu(x.z), silu(x.w)); }
+
+// Complementary error function for x >= 0 as exp(-x²) P(t), t = 1/(1 + p x), after Abramowitz and Stegun 7.1.26:
+// absolute error below 1.5e-7, which is 1.3 ulp of 1.
+fn erfc0(x: f32) -> f32 {
+  let t = 1.0 / (1.0 + 0.3275911 * x);
+  return ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t * exp(-x * x);
+}
+// Distribution function of the standard normal.
+fn normalCdf(x: f32) -> f32 {
+  let tail = 0.5 * erfc0(abs(x) * 0.70710678);
+  return select(tail, 1.0 - tail, x >= 0.0);
+}
+fn gelu(x: f32) -> f32 { return x * normalCdf(x); }
+fn gelu4(x: vec4f) -> vec4f { return vec4f(gelu(x.x), gelu(x.y), gelu(x.z), gelu(x.w)); }

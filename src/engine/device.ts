@@ -1,0 +1,189 @@
+// The device: features and limits asked for and recorded, every buffer counted, every error turned into an exception with a name.
+import type { AdapterHandle } from "../host/adapter.ts";
+import type { Traits } from "../kernel/define.ts";
+import { DeviceError, DeviceLost, OutOfMemory, Unavailable, formatBytes } from "./errors.ts";
+
+// WebGPU's flag bits, as numbers of the specification: Node has no globals for them, and this library makes none.
+export const BUFFER_USAGE = { MAP_READ: 0x1, COPY_SRC: 0x4, COPY_DST: 0x8, UNIFORM: 0x40, STORAGE: 0x80, QUERY_RESOLVE: 0x200 } as const;
+export const COMPUTE_STAGE = 0x4;
+export const MAP_READ_MODE = 0x1;
+
+const FEATURES = ["shader-f16", "subgroups", "timestamp-query", "subgroup-size-control", "chromium-experimental-subgroup-matrix"];
+const LIMITS = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxStorageBuffersPerShaderStage",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
+  "maxComputeWorkgroupSizeY",
+  "maxComputeWorkgroupSizeZ",
+] as const;
+
+/** What buffers are for; memory is counted by it. */
+export type Purpose = "activations" | "state" | "inputs" | "constants" | "uniforms" | "readback" | "check";
+
+/** Live and highest bytes by purpose, as counted where buffers are made. */
+export interface Ledger {
+  readonly live: Readonly<Partial<Record<Purpose, number>>>;
+  readonly total: number;
+  readonly peak: number;
+  readonly buffers: number;
+}
+
+/** Everything that tells one device from another; no host or user name. */
+export interface Fingerprint {
+  readonly adapter: string;
+  readonly driver: string;
+  readonly vendor: string;
+  readonly architecture: string;
+  readonly kind: "gpu" | "cpu";
+  readonly features: readonly string[];
+  readonly toggles: readonly string[];
+  readonly limits: Readonly<Record<string, number>>;
+  readonly subgroups: readonly [number, number];
+}
+
+export interface Device {
+  readonly gpu: GPUDevice;
+  readonly traits: Traits;
+  readonly fingerprint: Fingerprint;
+  /** Pessimistic rates, for cutting long work only: arithmetic operations and bytes per second. */
+  readonly rates: { readonly flops: number; readonly bytes: number };
+  createBuffer(purpose: Purpose, label: string, bytes: number, usage: number): GPUBuffer;
+  destroyBuffer(buffer: GPUBuffer): void;
+  ledger(): Ledger;
+  /** Runs device commands; validation errors, lack of memory and loss become exceptions that name `operation`. */
+  guard<T>(operation: string, body: () => T): Promise<Awaited<T>>;
+  /** Throws where the device is lost or reported an error outside any guard. */
+  assertAlive(operation: string): void;
+  dispose(): void;
+}
+
+/** Opens the device of an adapter with every feature and limit that kernels can use. Throws Unavailable where it gives none. */
+export async function openDevice(handle: AdapterHandle, log: (line: string) => void = () => {}): Promise<Device> {
+  const { adapter } = handle;
+  const features = FEATURES.filter((feature) => adapter.features.has(feature as GPUFeatureName));
+  const limits: Record<string, number> = {};
+  for (const name of LIMITS) limits[name] = adapter.limits[name] as number;
+  const gpu = await adapter
+    .requestDevice({ label: "cytonet", requiredFeatures: features as GPUFeatureName[], requiredLimits: limits })
+    .catch((cause: unknown) => {
+      throw new Unavailable(`${handle.name}: the adapter gives no device (${String(cause)})`, ["Choose another with --adapter; `cytonet doctor` lists what there is."]);
+    });
+
+  const subgroups: [number, number] = features.includes("subgroups") ? [adapter.info.subgroupMinSize ?? 4, adapter.info.subgroupMaxSize ?? 128] : [1, 1];
+  const fingerprint: Fingerprint = {
+    adapter: handle.name,
+    driver: handle.driver,
+    vendor: adapter.info.vendor,
+    architecture: adapter.info.architecture,
+    kind: handle.kind,
+    features,
+    toggles: handle.toggles,
+    limits,
+    subgroups,
+  };
+  const traits: Traits = {
+    features: new Set(features),
+    subgroupMin: subgroups[0],
+    subgroupMax: subgroups[1],
+    workgroupMemory: limits["maxComputeWorkgroupStorageSize"] ?? 16384,
+    invocations: limits["maxComputeInvocationsPerWorkgroup"] ?? 256,
+    barriers: handle.kind === "cpu" ? "dear" : "cheap",
+  };
+  // The slowest kernel seen on CPU adapters reached 0.1 GFLOP/s a subgroup lane; a GPU below 50 would be slower than those.
+  const rates = handle.kind === "cpu" ? { flops: 1e8 * Math.max(2, subgroups[1]), bytes: 5e8 } : { flops: 5e10, bytes: 1e10 };
+
+  const live: Partial<Record<Purpose, number>> = {};
+  const sizes = new Map<GPUBuffer, { purpose: Purpose; bytes: number }>();
+  let total = 0;
+  let peak = 0;
+  let lost: string | undefined;
+  let disposed = false;
+  let stray: string | undefined;
+  void gpu.lost.then((info) => {
+    if (!disposed) lost = info.message || info.reason || "unknown reason";
+  });
+  gpu.addEventListener("uncapturederror", (event) => {
+    stray ??= (event as GPUUncapturedErrorEvent).error.message;
+    event.preventDefault();
+  });
+
+  const assertAlive = (operation: string) => {
+    if (disposed) throw new DeviceError(`${operation}: the engine has been disposed`);
+    if (lost !== undefined) throw new DeviceLost(operation, lost);
+    if (stray !== undefined) {
+      const message = stray;
+      stray = undefined;
+      throw new DeviceError(`${operation}: ${firstLines(message)}`);
+    }
+  };
+
+  return {
+    gpu,
+    traits,
+    fingerprint,
+    rates,
+    assertAlive,
+    createBuffer(purpose, label, bytes, usage) {
+      assertAlive(label);
+      if (bytes > (limits["maxBufferSize"] ?? 0))
+        throw new Unavailable(`${label}: ${formatBytes(bytes)} in one buffer, the device allows ${formatBytes(limits["maxBufferSize"] ?? 0)}`, ["Use a smaller batch or a smaller patch."]);
+      let buffer: GPUBuffer;
+      try {
+        buffer = gpu.createBuffer({ label, size: bytes, usage });
+      } catch (cause) {
+        throw new OutOfMemory(`${label} (${String(cause)})`, bytes, total);
+      }
+      sizes.set(buffer, { purpose, bytes });
+      live[purpose] = (live[purpose] ?? 0) + bytes;
+      total += bytes;
+      peak = Math.max(peak, total);
+      return buffer;
+    },
+    destroyBuffer(buffer) {
+      const entry = sizes.get(buffer);
+      if (!entry) return;
+      sizes.delete(buffer);
+      live[entry.purpose] = (live[entry.purpose] ?? 0) - entry.bytes;
+      total -= entry.bytes;
+      buffer.destroy();
+    },
+    ledger: () => ({ live: { ...live }, total, peak, buffers: sizes.size }),
+    async guard(operation, body) {
+      assertAlive(operation);
+      for (const filter of ["internal", "out-of-memory", "validation"] as const) gpu.pushErrorScope(filter);
+      const before = total;
+      let result: unknown;
+      let thrown: unknown;
+      try {
+        result = body();
+      } catch (cause) {
+        thrown = cause;
+      }
+      const errors = await Promise.all([gpu.popErrorScope(), gpu.popErrorScope(), gpu.popErrorScope()]).catch(() => [null, null, null]);
+      if (lost !== undefined) throw new DeviceLost(operation, lost);
+      const [validation, memory, internal] = errors;
+      if (memory) throw new OutOfMemory(operation, total - before, before);
+      const error = validation ?? internal;
+      if (error) {
+        log(error.message);
+        throw new DeviceError(`${operation}: ${firstLines(error.message)}`);
+      }
+      if (thrown !== undefined) throw thrown;
+      return (await result) as never;
+    },
+    dispose() {
+      if (disposed) return;
+      disposed = true;
+      for (const buffer of sizes.keys()) buffer.destroy();
+      sizes.clear();
+      gpu.destroy();
+    },
+  };
+}
+
+function firstLines(message: string): string {
+  return message.split("\n").slice(0, 3).map((line) => line.trim()).join(" ");
+}

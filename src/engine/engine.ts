@@ -1,0 +1,136 @@
+// The engine: one device with its pipelines, its state and its plans. It knows no kernel by name.
+import type { AdapterHandle } from "../host/adapter.ts";
+import type { Blueprint } from "../kernel/blueprint.ts";
+import { type Dtype, type HostArray, bytesOf, hostArrayOf, storageBytes } from "../kernel/dtype.ts";
+import type { DebugSwitch } from "./debug.ts";
+import { BUFFER_USAGE, openDevice, type Device } from "./device.ts";
+import { ShapeError } from "./errors.ts";
+import { buildPlan, type InputSpec, type Plan } from "./plan.ts";
+import { createPipelines, type Pipelines } from "./pipelines.ts";
+import { createReadback } from "./readback.ts";
+import { sizeOf, tensorOf, trace, type StateBuffer, type Storage, type Tensor } from "./trace.ts";
+
+export interface EngineOptions {
+  readonly debug?: ReadonlySet<DebugSwitch>;
+  /** Receives lines of debug output. */
+  readonly log?: (line: string) => void;
+}
+
+export interface PlanOptions {
+  /** For messages and labels. */
+  readonly label?: string;
+  /** Blueprints to use instead of the kernels' own choice, by `problemKey`: a resumed run takes those it began with. */
+  readonly pinned?: ReadonlyMap<string, Blueprint>;
+}
+
+export interface Engine {
+  readonly device: Device;
+  readonly pipelines: Pipelines;
+  /** Persistent memory, zeros unless data is given. */
+  state(name: string, shape: readonly number[], dtype?: Dtype, data?: HostArray): Tensor;
+  /** Several tensors in one buffer, each at a 256-byte boundary with zeros between; the whole comes as one flat tensor. */
+  stateGroup(name: string, members: readonly { readonly name: string; readonly shape: readonly number[] }[], dtype?: Dtype): { flat: Tensor; members: Tensor[] };
+  /** Contents of a state tensor. */
+  read(tensor: Tensor): Promise<HostArray>;
+  /** Overwrites a state tensor. */
+  write(tensor: Tensor, data: HostArray): void;
+  /** Gives the memory of a state tensor, and of all that share its buffer, back. */
+  free(tensor: Tensor): void;
+  /**
+   * Traces `build` once and returns the plan that replays it. `build` gets symbolic tensors for `inputs` and returns
+   * the tensors to read back.
+   */
+  plan<I extends Readonly<Record<string, InputSpec>>, O extends Readonly<Record<string, Tensor>>>(
+    build: (inputs: { readonly [K in keyof I]: Tensor }) => O,
+    inputs: I,
+    options?: PlanOptions,
+  ): Promise<Plan>;
+  /** Destroys the device and everything on it. */
+  dispose(): void;
+}
+
+/** Input of 32-bit floats. */
+export const f32 = (...shape: number[]): InputSpec => ({ shape, dtype: "f32" });
+/** Input of unsigned integers. */
+export const u32 = (...shape: number[]): InputSpec => ({ shape, dtype: "u32" });
+
+export async function createEngine(handle: AdapterHandle, options: EngineOptions = {}): Promise<Engine> {
+  const log = options.log ?? (() => {});
+  const debug = options.debug ?? new Set<DebugSwitch>();
+  const device = await openDevice(handle, log);
+  const pipelines = createPipelines(device, debug.has("wgsl") ? (key, code) => log(`// ${key}\n${code}`) : undefined);
+  const readback = createReadback(device, "read");
+  const usage = BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC | BUFFER_USAGE.COPY_DST;
+
+  const makeState = (name: string, dtype: Dtype, count: number): StateBuffer => ({
+    name,
+    dtype,
+    count,
+    buffer: device.createBuffer("state", `state ${name}`, storageBytes(dtype, count), usage),
+  });
+  const view = (buffer: StateBuffer, name: string, offset: number, shape: readonly number[]): Tensor => {
+    const storage: Storage = { kind: "state", name: `state ${name}`, dtype: buffer.dtype, count: sizeOf(shape), state: { buffer, offset } };
+    return tensorOf(storage, shape);
+  };
+  const stateOf = (tensor: Tensor) => {
+    const { state } = tensor.storage;
+    if (!state) throw new ShapeError("engine", `${tensor.storage.name} is ${tensor.storage.kind}, expected state`);
+    return state;
+  };
+
+  const engine: Engine = {
+    device,
+    pipelines,
+    state(name, shape, dtype = "f32", data) {
+      const tensor = view(makeState(name, dtype, sizeOf(shape)), name, 0, shape);
+      if (data) engine.write(tensor, data);
+      return tensor;
+    },
+    stateGroup(name, members, dtype = "f32") {
+      const step = 256 / bytesOf(dtype);
+      let total = 0;
+      const offsets = members.map(({ shape }) => {
+        const offset = total;
+        total += Math.ceil(sizeOf(shape) / step) * step;
+        return offset;
+      });
+      const buffer = makeState(name, dtype, total);
+      return {
+        flat: view(buffer, name, 0, [total]),
+        members: members.map((member, i) => view(buffer, `${name}.${member.name}`, offsets[i] ?? 0, member.shape)),
+      };
+    },
+    async read(tensor) {
+      const { buffer, offset } = stateOf(tensor);
+      const { count, dtype } = tensor.storage;
+      const range = { buffer: buffer.buffer, offset: offset * bytesOf(dtype), size: storageBytes(dtype, count) };
+      const [bytes] = await device.guard(`read ${tensor.storage.name}`, () => readback.read([range]));
+      return hostArrayOf(dtype, bytes!, count);
+    },
+    write(tensor, data) {
+      const { buffer, offset } = stateOf(tensor);
+      const { count, dtype, name } = tensor.storage;
+      if (data.length !== count || data.BYTES_PER_ELEMENT !== bytesOf(dtype))
+        throw new ShapeError("engine.write", `${data.length} elements of ${data.BYTES_PER_ELEMENT} bytes for ${name}, expected ${dtype}[${tensor.shape.join(", ")}]`);
+      if (data.byteLength % 4 !== 0) throw new ShapeError("engine.write", `${name} has an odd number of 2-byte elements; write it as a whole number of words`);
+      device.gpu.queue.writeBuffer(buffer.buffer, offset * bytesOf(dtype), data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+    },
+    free(tensor) {
+      device.destroyBuffer(stateOf(tensor).buffer.buffer);
+    },
+    async plan(build, inputs, planOptions = {}) {
+      const tensors = new Map(
+        Object.entries(inputs).map(([name, { shape, dtype }]) => [name, tensorOf({ kind: "input", name: `input ${name}`, dtype, count: sizeOf(shape) }, shape)]),
+      );
+      const { result, nodes } = trace(() => build(Object.fromEntries(tensors) as Parameters<typeof build>[0]));
+      const outputs = new Map(Object.entries(result).map(([name, tensor]) => [name, tensor.storage]));
+      const context = { device, pipelines, debug, log, ...(planOptions.pinned ? { pinned: planOptions.pinned } : {}) };
+      return buildPlan(context, planOptions.label ?? "plan", { nodes, outputs }, tensors);
+    },
+    dispose() {
+      readback.dispose();
+      device.dispose();
+    },
+  };
+  return engine;
+}

@@ -1,0 +1,72 @@
+// Pipelines: one per blueprint, compiled asynchronously and kept; a compiler's complaint points at the template's own line.
+import { type Blueprint, blueprintKey } from "../kernel/blueprint.ts";
+import { activeArgs, type Kernel } from "../kernel/define.ts";
+import { renderBlueprint, uniformBytes } from "../kernel/layout.ts";
+import { COMPUTE_STAGE, type Device } from "./device.ts";
+import { ShaderError } from "./errors.ts";
+
+export interface Pipeline {
+  readonly key: string;
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+}
+
+export interface Pipelines {
+  /** The pipeline of a blueprint; asked for twice, compiled once. Throws ShaderError with `template.wgsl:line` where it does not compile. */
+  get(kernel: Kernel, blueprint: Blueprint): Promise<Pipeline>;
+  readonly count: number;
+}
+
+export function createPipelines(device: Device, dump?: (key: string, code: string) => void): Pipelines {
+  const cache = new Map<string, Promise<Pipeline>>();
+  return {
+    get(kernel, blueprint) {
+      const key = blueprintKey(blueprint);
+      const known = cache.get(key);
+      if (known) return known;
+      const made = compile(device, kernel, blueprint, key, dump);
+      cache.set(key, made);
+      return made;
+    },
+    get count() {
+      return cache.size;
+    },
+  };
+}
+
+async function compile(device: Device, kernel: Kernel, blueprint: Blueprint, key: string, dump?: (key: string, code: string) => void): Promise<Pipeline> {
+  const { gpu } = device;
+  const rendered = renderBlueprint(kernel, blueprint);
+  dump?.(key, rendered.code);
+  const layout = gpu.createBindGroupLayout({
+    label: key,
+    entries: [
+      { binding: 0, visibility: COMPUTE_STAGE, buffer: { type: "uniform", minBindingSize: uniformBytes(kernel) } },
+      ...activeArgs(kernel, new Set(blueprint.flags)).map(({ binding, arg }) => ({
+        binding,
+        visibility: COMPUTE_STAGE,
+        buffer: { type: arg.access === "read" ? ("read-only-storage" as const) : ("storage" as const) },
+      })),
+    ],
+  });
+  // The module's own diagnostics are read below, with the template's lines; its scope only keeps them from being reported twice.
+  gpu.pushErrorScope("validation");
+  const module = gpu.createShaderModule({ label: key, code: rendered.code });
+  const scope = gpu.popErrorScope();
+  const [info, error] = await Promise.all([module.getCompilationInfo(), scope]);
+  const complaints = info.messages
+    .filter(({ type }) => type === "error")
+    .map(({ lineNum, linePos, message }) => {
+      const { file, line } = rendered.origin(lineNum);
+      return `${file}:${line}:${linePos}: ${message.split("\n")[0]}`;
+    });
+  if (complaints.length || error) throw new ShaderError(`${key}: ${complaints[0] ?? error?.message ?? ""}`, complaints.slice(1));
+  device.assertAlive(key);
+  const pipeline = await gpu
+    .createComputePipelineAsync({ label: key, layout: gpu.createPipelineLayout({ label: key, bindGroupLayouts: [layout] }), compute: { module, entryPoint: "main" } })
+    .catch((cause: unknown) => {
+      device.assertAlive(key);
+      throw new ShaderError(`${key}: ${String(cause instanceof Error ? cause.message : cause).split("\n")[0]}`);
+    });
+  return { key, pipeline, layout };
+}

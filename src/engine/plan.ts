@@ -1,0 +1,393 @@
+// A plan: a traced program with its memory laid out, its pipelines compiled and its bind groups made, ready to be replayed.
+import { type Blueprint, blueprintKey, chooseBlueprint, constantsOf, variantOf } from "../kernel/blueprint.ts";
+import { activeArgs } from "../kernel/define.ts";
+import { type Dtype, type HostArray, bytesOf, hostArrayOf, storageBytes } from "../kernel/dtype.ts";
+import { packUniforms, uniformBytes } from "../kernel/layout.ts";
+import { cutGrid, MAX_DISPATCH_SECONDS } from "./cut.ts";
+import type { DebugSwitch } from "./debug.ts";
+import { BUFFER_USAGE, type Device } from "./device.ts";
+import { DeviceError, ShapeError, formatBytes } from "./errors.ts";
+import { layOut, type MemoryLayout } from "./layout.ts";
+import { optimise, describeNode, type PassReport } from "./passes.ts";
+import type { Pipelines } from "./pipelines.ts";
+import { createReadback } from "./readback.ts";
+import { accessesOf, bytesMoved, flopsOf, type Dispatch, type Node, type Program, type Storage, type Tensor } from "./trace.ts";
+
+/** Shape and element type of a plan's input. */
+export interface InputSpec {
+  readonly shape: readonly number[];
+  readonly dtype: Dtype;
+}
+
+/** How long one dispatch took. */
+export interface Timing {
+  readonly path: string;
+  readonly key: string;
+  readonly milliseconds: number;
+  readonly flops: number;
+  readonly bytes: number;
+}
+
+export interface PlanStatistics {
+  readonly dispatches: number;
+  readonly submits: number;
+  readonly pipelines: number;
+  readonly flops: number;
+  readonly bytesMoved: number;
+  readonly memory: Pick<MemoryLayout, "tensorBytes" | "arenaBytes">;
+  /** Bytes of every buffer that the plan itself made, by its own reckoning. */
+  readonly ownBytes: number;
+  readonly reports: readonly PassReport[];
+}
+
+/** A recorded program. Each run uploads the inputs, replays the dispatches and reads the outputs back. */
+export interface Plan {
+  readonly statistics: PlanStatistics;
+  readonly program: Program;
+  readonly blueprints: readonly Blueprint[];
+  /** Host arrays of every output, in the dtype's own form. Runs may overlap; they happen in order. */
+  run(inputs: Readonly<Record<string, HostArray>>): Promise<Record<string, HostArray>>;
+  /** Time of each dispatch in one run: by the device's clock where it has one, else dispatch by dispatch from the host. */
+  time(inputs: Readonly<Record<string, HostArray>>): Promise<Timing[]>;
+  /** Passes, memory and dispatches as text. */
+  describe(): string;
+  /** Gives the plan's memory back; the plan cannot run afterwards. */
+  dispose(): void;
+}
+
+export interface PlanContext {
+  readonly device: Device;
+  readonly pipelines: Pipelines;
+  readonly debug: ReadonlySet<DebugSwitch>;
+  readonly log: (line: string) => void;
+  /** Blueprints to use instead of the kernel's own choice, by the key of the problem. */
+  readonly pinned?: ReadonlyMap<string, Blueprint>;
+}
+
+interface DispatchStep {
+  readonly kind: "dispatch";
+  readonly node: Dispatch;
+  readonly blueprint: Blueprint;
+  readonly pipeline: GPUComputePipeline;
+  readonly pieces: readonly { readonly bindGroup: GPUBindGroup; readonly size: readonly [number, number, number]; readonly seconds: number }[];
+}
+interface CopyStep {
+  readonly kind: "copy";
+  readonly node: Node;
+  readonly from: BufferRange;
+  readonly to: BufferRange;
+}
+type Step = DispatchStep | CopyStep;
+interface BufferRange {
+  readonly buffer: GPUBuffer;
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** Identifies a problem across runs: what a checkpoint pins a blueprint to. */
+export function problemKey(node: Dispatch): string {
+  return describeNode({ ...node, path: node.kernel.name });
+}
+
+/** Builds a plan from a traced program. `inputs` are the storages that a run fills. */
+export async function buildPlan(context: PlanContext, label: string, traced: Program, inputs: ReadonlyMap<string, Tensor>): Promise<Plan> {
+  const { device, pipelines, debug, log } = context;
+  const { program, reports } = optimise(traced);
+  const limits = device.fingerprint.limits;
+  const layout = layOut(program, { alignment: 256, maxBuffer: limits["maxBufferSize"] ?? 0, maxBinding: limits["maxStorageBufferBindingSize"] ?? 0 });
+
+  const chosen = program.nodes.map((node) =>
+    node.kind === "dispatch" ? (context.pinned?.get(problemKey(node)) ?? chooseBlueprint(node, device.traits)) : undefined,
+  );
+  const compiled = await Promise.all(program.nodes.map((node, i) => (node.kind === "dispatch" ? pipelines.get(node.kernel, chosen[i]!) : undefined)));
+
+  const own: GPUBuffer[] = [];
+  let ownBytes = 0;
+  const make = (purpose: Parameters<Device["createBuffer"]>[0], name: string, bytes: number, usage: number) => {
+    const buffer = device.createBuffer(purpose, `${label}: ${name}`, bytes, usage);
+    own.push(buffer);
+    ownBytes += bytes;
+    return buffer;
+  };
+  const storageUsage = BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC | BUFFER_USAGE.COPY_DST;
+
+  const built = await device.guard(`plan ${label}`, () => {
+    const arenas = layout.arenas.map((bytes, i) => make("activations", `arena ${i}`, bytes, storageUsage));
+    const held = new Map<Storage, GPUBuffer>();
+    for (const [name, tensor] of inputs) held.set(tensor.storage, make("inputs", `input ${name}`, storageBytes(tensor.dtype, tensor.storage.count), storageUsage));
+    for (const node of program.nodes)
+      for (const storage of accessesOf(node).reads)
+        if (storage.kind === "constant" && !held.has(storage) && storage.data) {
+          const buffer = make("constants", storage.name, storageBytes(storage.dtype, storage.count), storageUsage);
+          writeBuffer(device, buffer, 0, storage.data);
+          held.set(storage, buffer);
+        }
+    const rangeOf = (storage: Storage): BufferRange => {
+      const size = storageBytes(storage.dtype, storage.count);
+      if (storage.state) return { buffer: storage.state.buffer.buffer, offset: storage.state.offset * bytesOf(storage.dtype), size };
+      const slot = layout.slots.get(storage);
+      const buffer = slot ? arenas[slot.arena] : held.get(storage);
+      if (!buffer) throw new DeviceError(`plan ${label}: ${storage.name} is read before anything writes it`);
+      return { buffer, offset: slot?.offset ?? 0, size };
+    };
+
+    // One uniform buffer for all dispatches: a slot of 256 bytes for each piece of each grid.
+    const cuts = program.nodes.map((node, i) => {
+      if (node.kind !== "dispatch") return [];
+      const blueprint = chosen[i]!;
+      const grid = variantOf(node.kernel, blueprint.variant).grid(node.numbers, constantsOf(node.kernel, blueprint), node.flags);
+      const seconds = Math.max(flopsOf(node) / device.rates.flops, bytesMoved(node) / device.rates.bytes);
+      return cutGrid(grid, seconds, 65535);
+    });
+    const slots = cuts.reduce((sum, pieces) => sum + pieces.length, 0);
+    const uniforms = make("uniforms", "uniforms", Math.max(1, slots) * 256, BUFFER_USAGE.UNIFORM | BUFFER_USAGE.COPY_DST);
+    const packed = new Uint8Array(Math.max(1, slots) * 256);
+    let slot = 0;
+    const steps: Step[] = program.nodes.map((node, i) => {
+      if (node.kind === "copy") return { kind: "copy", node, from: rangeOf(node.from), to: rangeOf(node.to) };
+      const pipeline = compiled[i]!;
+      const entries = activeArgs(node.kernel, node.flags).map(({ name, binding }) => ({ binding, resource: rangeOf(node.bindings[name]!) }));
+      const pieces = (cuts[i] ?? []).map((piece) => {
+        const offset = 256 * slot++;
+        packed.set(new Uint8Array(packUniforms(node.kernel, node.numbers, piece.origin)), offset);
+        const bindGroup = device.gpu.createBindGroup({
+          label: node.path,
+          layout: pipeline.layout,
+          entries: [{ binding: 0, resource: { buffer: uniforms, offset, size: uniformBytes(node.kernel) } }, ...entries],
+        });
+        return { bindGroup, size: piece.size, seconds: piece.seconds };
+      });
+      return { kind: "dispatch", node, blueprint: chosen[i]!, pipeline: pipeline.pipeline, pieces };
+    });
+    device.gpu.queue.writeBuffer(uniforms, 0, packed);
+    const outputs = new Map([...program.outputs].map(([name, storage]) => [name, { storage, range: rangeOf(storage) }] as const));
+    return { steps, outputs, rangeOf, held };
+  });
+
+  const readback = createReadback(device, label);
+  const statistics: PlanStatistics = {
+    dispatches: built.steps.reduce((sum, step) => sum + (step.kind === "dispatch" ? step.pieces.length : 1), 0),
+    submits: countSubmits(built.steps),
+    pipelines: new Set(chosen.filter((b) => b !== undefined).map(blueprintKey)).size,
+    flops: program.nodes.reduce((sum, node) => sum + flopsOf(node), 0),
+    bytesMoved: program.nodes.reduce((sum, node) => sum + bytesMoved(node), 0),
+    memory: { tensorBytes: layout.tensorBytes, arenaBytes: layout.arenaBytes },
+    ownBytes,
+    reports,
+  };
+  let disposed = false;
+
+  const upload = (values: Readonly<Record<string, HostArray>>) => {
+    if (disposed) throw new DeviceError(`plan ${label}: it has been disposed`);
+    for (const name of Object.keys(values)) if (!inputs.has(name)) throw new ShapeError(`plan ${label}`, `no input ${name}; there are ${[...inputs.keys()].join(", ")}`);
+    for (const [name, tensor] of inputs) {
+      const data = values[name];
+      const buffer = built.held.get(tensor.storage);
+      if (!data || !buffer) throw new ShapeError(`plan ${label}`, `input ${name} is missing`);
+      if (data.length !== tensor.storage.count || data.BYTES_PER_ELEMENT !== bytesOf(tensor.dtype))
+        throw new ShapeError(`plan ${label}`, `input ${name} has ${data.length} elements of ${data.BYTES_PER_ELEMENT} bytes, expected ${tensor.dtype}[${tensor.shape.join(", ")}]`);
+      writeBuffer(device, buffer, 0, data);
+    }
+  };
+
+  const collect = (read: Promise<ArrayBuffer[]>) =>
+    read.then((parts) => Object.fromEntries([...built.outputs].map(([name, { storage }], i) => [name, hostArrayOf(storage.dtype, parts[i]!, storage.count)])));
+
+  const plan: Plan = {
+    statistics,
+    program,
+    blueprints: chosen.filter((b) => b !== undefined),
+    async run(values) {
+      upload(values);
+      if (debug.has("nan")) await runScanning(device, label, built.steps, built.rangeOf);
+      else if (debug.has("time")) (await timeSteps(device, built.steps)).forEach((timing) => log(printTiming(timing)));
+      const inSteps = debug.has("nan") || debug.has("time");
+      return collect(
+        device.guard(`plan ${label}`, () => {
+          if (!inSteps) replay(device, label, built.steps);
+          return readback.read([...built.outputs.values()].map(({ range }) => range));
+        }),
+      );
+    },
+    async time(values) {
+      upload(values);
+      return timeSteps(device, built.steps);
+    },
+    describe: () => describe(label, statistics, layout, built.steps),
+    dispose() {
+      disposed = true;
+      readback.dispose();
+      for (const buffer of own) device.destroyBuffer(buffer);
+      own.length = 0;
+    },
+  };
+  if (debug.has("shapes")) log(plan.describe());
+  if (debug.has("alloc")) log(printLedger(label, device, ownBytes));
+  return plan;
+}
+
+function writeBuffer(device: Device, buffer: GPUBuffer, offset: number, data: HostArray): void {
+  // Writes go in whole words; an odd number of f16 values gets one more.
+  const whole = data.byteLength % 4 === 0 ? data : Uint16Array.of(...(data as Uint16Array), 0);
+  device.gpu.queue.writeBuffer(buffer, offset, whole.buffer as ArrayBuffer, whole.byteOffset, whole.byteLength);
+}
+
+/** One pass and one submit, unless copies interrupt the pass or the predicted work calls for another submit. */
+function replay(device: Device, label: string, steps: readonly Step[]): void {
+  const { gpu } = device;
+  let encoder: GPUCommandEncoder | undefined;
+  let pass: GPUComputePassEncoder | undefined;
+  let seconds = 0;
+  const endPass = () => {
+    pass?.end();
+    pass = undefined;
+  };
+  const submit = () => {
+    endPass();
+    if (encoder) gpu.queue.submit([encoder.finish()]);
+    encoder = undefined;
+    seconds = 0;
+  };
+  for (const step of steps) {
+    if (step.kind === "copy") {
+      endPass();
+      encoder ??= gpu.createCommandEncoder({ label });
+      encoder.copyBufferToBuffer(step.from.buffer, step.from.offset, step.to.buffer, step.to.offset, step.from.size);
+      continue;
+    }
+    for (const piece of step.pieces) {
+      if (seconds > 0 && seconds + piece.seconds > MAX_DISPATCH_SECONDS) submit();
+      encoder ??= gpu.createCommandEncoder({ label });
+      pass ??= encoder.beginComputePass({ label });
+      pass.setPipeline(step.pipeline);
+      pass.setBindGroup(0, piece.bindGroup);
+      pass.dispatchWorkgroups(...piece.size);
+      seconds += piece.seconds;
+    }
+  }
+  submit();
+}
+
+function countSubmits(steps: readonly Step[]): number {
+  let submits = 1;
+  let seconds = 0;
+  for (const step of steps)
+    for (const piece of step.kind === "dispatch" ? step.pieces : []) {
+      if (seconds > 0 && seconds + piece.seconds > MAX_DISPATCH_SECONDS) {
+        submits++;
+        seconds = 0;
+      }
+      seconds += piece.seconds;
+    }
+  return submits;
+}
+
+/** Runs step by step and looks at every float that a step wrote, by its bits: compilers may assume that NaN does not exist. */
+async function runScanning(device: Device, label: string, steps: readonly Step[], rangeOf: (storage: Storage) => BufferRange): Promise<void> {
+  const readback = createReadback(device, label);
+  try {
+    for (const step of steps) {
+      const { writes } = accessesOf(step.node);
+      const floats = writes.filter((s) => s.dtype === "f32" || s.dtype === "f16");
+      const parts = await device.guard(step.node.path, () => {
+        replay(device, label, [step]);
+        return readback.read(floats.map(rangeOf));
+      });
+      floats.forEach((storage, i) => {
+        const at = firstNonFinite(storage.dtype, parts[i]!, storage.count);
+        if (at >= 0) {
+          const [value] = hostArrayOf(storage.dtype, parts[i]!.slice(at * bytesOf(storage.dtype)), 1);
+          throw new DeviceError(`${step.node.path}: element ${at} of ${storage.name} is ${storage.dtype === "f32" ? value : "not finite"}, expected a finite number`, [`made by ${describeNode(step.node)}`]);
+        }
+      });
+    }
+  } finally {
+    readback.dispose();
+  }
+}
+
+/** Index of the first element whose exponent bits are all ones, or -1. */
+export function firstNonFinite(dtype: Dtype, bytes: ArrayBuffer, count: number): number {
+  if (dtype === "f16") return new Uint16Array(bytes, 0, count).findIndex((bits) => (bits & 0x7c00) === 0x7c00);
+  return new Uint32Array(bytes, 0, count).findIndex((bits) => (bits & 0x7f800000) === 0x7f800000);
+}
+
+async function timeSteps(device: Device, steps: readonly Step[]): Promise<Timing[]> {
+  const timings: Timing[] = [];
+  const clock = device.traits.features.has("timestamp-query");
+  const dispatches = steps.length;
+  const set = clock ? device.gpu.createQuerySet({ type: "timestamp", count: Math.min(4096, 2 * Math.max(1, dispatches)) }) : undefined;
+  const milliseconds: number[] = [];
+  if (set && 2 * dispatches <= 4096) {
+    const bytes = 16 * dispatches;
+    const resolved = device.createBuffer("readback", "timestamps", Math.max(16, bytes), BUFFER_USAGE.QUERY_RESOLVE | BUFFER_USAGE.COPY_SRC);
+    const readback = createReadback(device, "timestamps");
+    const [data] = await device.guard("timing", () => {
+      const encoder = device.gpu.createCommandEncoder();
+      steps.forEach((step, i) => {
+        if (step.kind === "copy") {
+          encoder.copyBufferToBuffer(step.from.buffer, step.from.offset, step.to.buffer, step.to.offset, step.from.size);
+          encoder.beginComputePass({ timestampWrites: { querySet: set, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 } }).end();
+          return;
+        }
+        const pass = encoder.beginComputePass({ timestampWrites: { querySet: set, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 } });
+        for (const piece of step.pieces) {
+          pass.setPipeline(step.pipeline);
+          pass.setBindGroup(0, piece.bindGroup);
+          pass.dispatchWorkgroups(...piece.size);
+        }
+        pass.end();
+      });
+      encoder.resolveQuerySet(set, 0, 2 * dispatches, resolved, 0);
+      device.gpu.queue.submit([encoder.finish()]);
+      return readback.read([{ buffer: resolved, offset: 0, size: bytes }]);
+    });
+    const ticks = new BigInt64Array(data!);
+    for (let i = 0; i < dispatches; i++) milliseconds.push(Number((ticks[2 * i + 1] ?? 0n) - (ticks[2 * i] ?? 0n)) / 1e6);
+    readback.dispose();
+    device.destroyBuffer(resolved);
+  } else {
+    for (const step of steps) {
+      await device.gpu.queue.onSubmittedWorkDone();
+      const start = performance.now();
+      replay(device, "timing", [step]);
+      await device.gpu.queue.onSubmittedWorkDone();
+      milliseconds.push(performance.now() - start);
+    }
+  }
+  set?.destroy();
+  steps.forEach((step, i) =>
+    timings.push({
+      path: step.node.path,
+      key: step.kind === "dispatch" ? blueprintKey(step.blueprint) : "copy",
+      milliseconds: milliseconds[i] ?? 0,
+      flops: flopsOf(step.node),
+      bytes: bytesMoved(step.node),
+    }),
+  );
+  return timings;
+}
+
+/** One fixed-column line: milliseconds, GFLOP/s, GB/s, kernel, path. */
+export function printTiming({ path, key, milliseconds, flops, bytes }: Timing): string {
+  const rate = (amount: number) => (milliseconds > 0 ? (amount / milliseconds / 1e6).toFixed(2) : "-").padStart(9);
+  return `${milliseconds.toFixed(3).padStart(10)} ms ${rate(flops)} GFLOP/s ${rate(bytes)} GB/s  ${key}  ${path}`;
+}
+
+function printLedger(label: string, device: Device, ownBytes: number): string {
+  const { live, total, peak, buffers } = device.ledger();
+  const parts = Object.entries(live).filter(([, bytes]) => bytes > 0).map(([purpose, bytes]) => `${purpose} ${formatBytes(bytes)}`);
+  return `plan ${label}: ${formatBytes(ownBytes)} of its own; device: ${formatBytes(total)} in ${buffers} buffers (${parts.join(", ")}), at most ${formatBytes(peak)}`;
+}
+
+function describe(label: string, s: PlanStatistics, layout: MemoryLayout, steps: readonly Step[]): string {
+  const lines = [`plan ${label}: ${s.dispatches} dispatches, ${s.pipelines} pipelines, ${(s.flops / 1e9).toFixed(3)} GFLOP, ${formatBytes(s.bytesMoved)} moved`];
+  for (const report of s.reports) {
+    lines.push(`  ${report.pass}: ${report.before} → ${report.after} operations, saves ${(report.savedFlops / 1e6).toFixed(3)} MFLOP and ${formatBytes(report.savedBytes)}`);
+    for (const change of report.changes) lines.push(`    ${change}`);
+  }
+  const share = s.memory.tensorBytes ? ((100 * s.memory.arenaBytes) / s.memory.tensorBytes).toFixed(1) : "0";
+  lines.push(`  memory: ${formatBytes(s.memory.arenaBytes)} in ${layout.arenas.length} arenas for ${formatBytes(s.memory.tensorBytes)} of tensors (${share} %)`);
+  for (const step of steps) lines.push(`  ${step.kind === "dispatch" ? `${blueprintKey(step.blueprint)} × ${step.pieces.length}  ` : ""}${describeNode(step.node)}`);
+  return lines.join("\n");
+}

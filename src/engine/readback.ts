@@ -1,0 +1,49 @@
+// Reading back: ranges of buffers copied into staging buffers, which are kept and used again.
+import { BUFFER_USAGE, MAP_READ_MODE, type Device } from "./device.ts";
+
+export interface Readback {
+  /** Enqueues the copies now, and resolves with the bytes of each range once they are done. */
+  read(ranges: readonly { readonly buffer: GPUBuffer; readonly offset: number; readonly size: number }[]): Promise<ArrayBuffer[]>;
+  dispose(): void;
+}
+
+export function createReadback(device: Device, label: string): Readback {
+  const free: { buffer: GPUBuffer; size: number }[] = [];
+  return {
+    async read(ranges) {
+      const size = ranges.reduce((sum, range) => sum + range.size, 0);
+      if (size === 0) {
+        await device.gpu.queue.onSubmittedWorkDone();
+        device.assertAlive(label);
+        return [];
+      }
+      const at = free.findIndex((entry) => entry.size >= size);
+      const staging = at >= 0 ? free.splice(at, 1)[0]! : { buffer: device.createBuffer("readback", `${label}: readback`, size, BUFFER_USAGE.MAP_READ | BUFFER_USAGE.COPY_DST), size };
+      const encoder = device.gpu.createCommandEncoder({ label: `${label}: readback` });
+      let offset = 0;
+      for (const range of ranges) {
+        encoder.copyBufferToBuffer(range.buffer, range.offset, staging.buffer, offset, range.size);
+        offset += range.size;
+      }
+      device.gpu.queue.submit([encoder.finish()]);
+      try {
+        await staging.buffer.mapAsync(MAP_READ_MODE, 0, size);
+      } catch (cause) {
+        // After a loss, or when an earlier command failed, mapping fails: say that rather than this.
+        device.assertAlive(label);
+        throw cause;
+      }
+      device.assertAlive(label);
+      const bytes = staging.buffer.getMappedRange(0, size);
+      let start = 0;
+      const parts = ranges.map((range) => bytes.slice(start, (start += range.size)));
+      staging.buffer.unmap();
+      free.push(staging);
+      return parts;
+    },
+    dispose() {
+      for (const { buffer } of free) device.destroyBuffer(buffer);
+      free.length = 0;
+    },
+  };
+}

@@ -1,0 +1,55 @@
+// Templates against their descriptors, without a GPU: bindings, uniforms, shape comments, directives, and valid WGSL throughout.
+import { readdirSync } from "node:fs";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import * as catalogue from "../../kernels/index.ts";
+import { libraries } from "../../kernels/lib/index.ts";
+import { openNullAdapter } from "../../src/host/node.ts";
+import { lintTemplate } from "../../src/kernel/layout.ts";
+import { renderWhole } from "../../src/kernel/template.ts";
+
+const kernels = Object.values(catalogue);
+let device: GPUDevice;
+let close: () => void;
+beforeAll(async () => {
+  const handle = await openNullAdapter();
+  const features = ["shader-f16", "subgroups"].filter((f) => handle.adapter.features.has(f as GPUFeatureName)) as GPUFeatureName[];
+  device = await handle.adapter.requestDevice({ requiredFeatures: features });
+  close = () => {
+    device.destroy();
+    handle.close();
+  };
+});
+afterAll(() => close?.());
+
+const variants = kernels.flatMap((kernel) => Object.keys(kernel.variants).map((variant) => [`${kernel.name}.${variant}`, kernel, variant] as const));
+
+describe.each(variants)("%s", (name, kernel, variant) => {
+  test("declares what its descriptor declares", () => {
+    expect(lintTemplate(kernel, variant)).toEqual([]);
+  });
+  test("is valid WGSL as it stands", async () => {
+    const code = renderWhole({ name, source: kernel.variants[variant]!.source, libraries: kernel.libraries, declaredFlags: kernel.flags });
+    device.pushErrorScope("validation");
+    const info = await device.createShaderModule({ code }).getCompilationInfo();
+    await device.popErrorScope();
+    expect(info.messages.filter(({ type }) => type === "error").map((m) => `${m.lineNum}: ${m.message}`)).toEqual([]);
+  });
+});
+
+describe.each(kernels.map((kernel) => [kernel.name, kernel] as const))("%s", (_, kernel) => {
+  test("has a case with and one without each flag", () => {
+    const sets = Object.values(kernel.cases).map(({ flags = [] }) => new Set<string>(flags));
+    for (const flag of kernel.flags) {
+      expect(sets.some((set) => set.has(flag)), `no case has ${flag}`).toBe(true);
+      expect(sets.some((set) => !set.has(flag)), `every case has ${flag}`).toBe(true);
+    }
+  });
+});
+
+test("every template has an owner", () => {
+  const sources = new Set([...kernels.flatMap((k) => Object.values(k.variants).map(({ source }) => source)), ...Object.values(libraries)]);
+  const root = path.join(import.meta.dirname, "../../kernels");
+  const files = readdirSync(root, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".wgsl"));
+  expect(files.length).toBe(sources.size);
+});
