@@ -2,3 +2,4 @@
 /// <reference types="@webgpu/types" preserve="true" />
 
 export * from "./library.ts";
+export { listAdapters, openAdapter, openNullAdapter } from "./host/node.ts";

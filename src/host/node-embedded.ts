@@ -1,0 +1,85 @@
+// The CPU adapter that ships inside an npm package (SwiftShader): found, unpacked, and offered to the Vulkan loader.
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { constants } from "node:os";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
+import { brotliDecompress } from "node:zlib";
+import { readTar, sha256, unpackOnce, type UnpackedFile } from "./node-unpack.ts";
+
+const decompress = promisify(brotliDecompress);
+
+const LOADER = "libvulkan.so.1";
+const ICD_FILE = "vk_swiftshader_icd.json";
+const DRIVER_FILES = ["libvk_swiftshader.so", LOADER, ICD_FILE];
+
+/** Without it the library would be unloaded again when Node finds that it is no add-on. */
+const RTLD_NODELETE = 0x1000;
+
+/** A file of the folder `bin` of @sparticuz/chromium. */
+export function embeddedArchive(name: string): string {
+  // The package exports its code only, which lies in build/cjs.
+  const entry = createRequire(import.meta.url).resolve("@sparticuz/chromium");
+  return join(dirname(entry), "../../bin", name);
+}
+
+/** Unpacks a `.tar.br` of the package into the cache, keeping the files that `keep` accepts; gives the folder. */
+export async function unpackEmbedded(archive: string, keep: (name: string) => boolean): Promise<string> {
+  const packed = await readFile(embeddedArchive(archive));
+  const key = `${archive.split(".")[0] ?? archive}-${sha256(packed).slice(0, 16)}`;
+  return unpackOnce(key, async (): Promise<UnpackedFile[]> => readTar(await decompress(packed)).filter(({ name }) => keep(name)));
+}
+
+/** Whether the embedded adapter can run here: it is built for Linux on x64 with glibc. */
+export function hasEmbeddedAdapter(): boolean {
+  if (process.platform !== "linux" || process.arch !== "x64") return false;
+  try {
+    embeddedArchive("swiftshader.tar.br");
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Makes the embedded adapter visible to WebGPU instances created from now on, beside the system's own.
+ * The Vulkan loader reads its settings from the process environment whenever an instance is created, so this also
+ * works after Dawn has been loaded; in a worker thread it does not, because there `process.env` is a copy.
+ */
+export async function offerEmbeddedAdapter(): Promise<{ readonly icd: string }> {
+  const folder = await unpackEmbedded("swiftshader.tar.br", (name) => DRIVER_FILES.includes(name));
+  const icd = join(folder, ICD_FILE);
+  if (!hasSystemLoader()) loadLibrary(join(folder, LOADER));
+  // The variables that replace the system's list of drivers make the loader ignore the one that adds to it.
+  const variables = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"].filter((name) => process.env[name]);
+  for (const name of variables.length > 0 ? variables : ["VK_ADD_DRIVER_FILES"]) {
+    const files = (process.env[name] ?? "").split(":").filter((file) => file !== "");
+    if (!files.includes(icd)) process.env[name] = [...files, icd].join(":");
+  }
+  return { icd };
+}
+
+/** Offers the embedded adapter alone: loaders before 1.3.207 cannot add a driver to the system's. */
+export function offerOnlyEmbeddedAdapter(icd: string): void {
+  process.env["VK_DRIVER_FILES"] = icd;
+  process.env["VK_ICD_FILENAMES"] = icd;
+}
+
+/** Whether this Linux has a Vulkan loader, which finds the system's drivers. */
+export function hasSystemLoader(): boolean {
+  try {
+    loadLibrary(LOADER);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Loads a shared library that stays; Node has no other way than to take it for an add-on, and complains that it is none. */
+function loadLibrary(path: string): void {
+  try {
+    process.dlopen({ exports: {} }, path, constants.dlopen.RTLD_NOW | RTLD_NODELETE);
+  } catch (error) {
+    if (!(error instanceof Error) || !error.message.includes("did not self-register")) throw error;
+  }
+}

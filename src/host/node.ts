@@ -1,0 +1,147 @@
+// Node as a host: WebGPU by Dawn (npm `webgpu`), on a real GPU where there is one, else on a CPU adapter.
+import { EXIT_CODES, UserError, suggest } from "../errors.ts";
+import { adapterKind, adapterRank, matchesAdapter } from "./adapter.ts";
+import type { AdapterHandle, AdapterListing, AdapterOptions, CompileOnlyHandle } from "./adapter.ts";
+import { hasEmbeddedAdapter, hasSystemLoader, offerEmbeddedAdapter, offerOnlyEmbeddedAdapter } from "./node-embedded.ts";
+
+/** Backends by platform, best first. Dawn's null backend, which executes nothing, is never among them. */
+const BACKENDS: Partial<Record<NodeJS.Platform, readonly string[]>> = { darwin: ["metal"], win32: ["d3d12", "vulkan"] };
+const DEFAULT_BACKENDS = ["vulkan"];
+
+/** Dawn rounds timestamps to 65.5 µs otherwise. */
+const ALWAYS_DISABLED = ["timestamp_quantization"];
+/** Without the first, Dawn hides `shader-f16` on NVIDIA under Vulkan; the second offers subgroup matrices. */
+const ENABLED_ON_NVIDIA = ["vulkan_enable_f16_on_nvidia", "allow_unsafe_apis"];
+
+/** A name that no adapter has: asking for it makes Dawn list those it knows. */
+const NO_SUCH_ADAPTER = "list-of-adapters";
+
+type Create = (options: string[]) => GPU;
+
+/**
+ * Opens the adapter that `options.adapter` or else CYTONET_ADAPTER names, or by default the fastest real GPU, then
+ * lavapipe, then the embedded SwiftShader; a CPU adapter that nobody asked for is announced in one line.
+ * Throws a UserError 69 where there is no such adapter, listing those there are.
+ */
+export async function openAdapter(options: AdapterOptions = {}): Promise<AdapterHandle> {
+  const create = await loadDawn();
+  const log = options.log ?? ((line: string) => void process.stderr.write(`${line}\n`));
+  const wanted = options.adapter ?? (process.env["CYTONET_ADAPTER"] || undefined);
+  const { listing, known } = await chooseAdapter(create, wanted);
+  if (listing === undefined) throw noAdapter(wanted, known);
+  const enabled = [...(/nvidia/i.test(listing.name) ? ENABLED_ON_NVIDIA : []), ...(options.toggles?.enable ?? [])];
+  const disabled = [...ALWAYS_DISABLED, ...(options.toggles?.disable ?? [])].filter((name) => !enabled.includes(name));
+  const flags = [`backend=${listing.backend}`, `adapter=${listing.name}`];
+  if (enabled.length > 0) flags.push(`enable-dawn-features=${enabled.join(",")}`);
+  flags.push(`disable-dawn-features=${disabled.join(",")}`);
+  const opened = await request(create, flags);
+  if (opened === undefined) throw noAdapter(listing.name, known);
+  const { description, vendor } = opened.adapter.info;
+  if (listing.kind === "cpu" && wanted === undefined) {
+    log(`cytonet: NO GPU FOUND, running on the CPU adapter "${listing.name}", which is far slower; --adapter or CYTONET_ADAPTER chooses another`);
+  }
+  return handle(opened, {
+    name: listing.name,
+    driver: description || vendor,
+    kind: opened.adapter.info.isFallbackAdapter ? "cpu" : listing.kind,
+    toggles: [...enabled.map((name) => `+${name}`), ...disabled.map((name) => `-${name}`)],
+  });
+}
+
+/** Every adapter that `openAdapter` could open, in the order of its default choice; the embedded one included. */
+export async function listAdapters(): Promise<AdapterListing[]> {
+  return (await chooseAdapter(await loadDawn(), NO_SUCH_ADAPTER)).known;
+}
+
+/** An adapter that checks and compiles WGSL without any GPU and executes nothing: for linting kernels only. */
+export async function openNullAdapter(): Promise<CompileOnlyHandle> {
+  const opened = await request(await loadDawn(), ["backend=null", "enable-dawn-features=allow_unsafe_apis"]);
+  if (opened === undefined) throw new UserError(EXIT_CODES.unavailable, "adapter: Dawn's null backend is missing, expected one in the package webgpu; reinstall it");
+  return handle(opened, { compileOnly: true });
+}
+
+interface Opened {
+  readonly gpu: GPU;
+  readonly adapter: GPUAdapter;
+}
+
+/** The process lives as long as Dawn's objects are referenced, so `close` forgets them. */
+function handle<T extends object>(opened: Opened, rest: T): T & Opened & { close(): void } {
+  let open: Opened | undefined = opened;
+  const get = (): Opened => {
+    if (open === undefined) throw new UserError(EXIT_CODES.internal, "adapter: used after close, expected an open one");
+    return open;
+  };
+  return Object.defineProperties({ ...rest, close: () => void (open = undefined) }, {
+    gpu: { get: () => get().gpu },
+    adapter: { get: () => get().adapter },
+  }) as T & Opened & { close(): void };
+}
+
+async function loadDawn(): Promise<Create> {
+  try {
+    return (await import("webgpu")).create;
+  } catch (cause) {
+    throw new UserError(
+      EXIT_CODES.unavailable,
+      `adapter: the package webgpu does not load on ${process.platform} ${process.arch}, expected a build for it; see the note`,
+      [cause instanceof Error ? cause.message.split("\n")[0] ?? "" : String(cause)],
+      { cause },
+    );
+  }
+}
+
+async function request(create: Create, flags: string[]): Promise<Opened | undefined> {
+  const gpu = create(flags);
+  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
+  return adapter === null ? undefined : { gpu, adapter };
+}
+
+/** The adapters of all backends as Dawn's own error message lists them: it offers no other way. */
+async function enumerateAdapters(create: Create): Promise<AdapterListing[]> {
+  const found: AdapterListing[] = [];
+  for (const backend of BACKENDS[process.platform] ?? DEFAULT_BACKENDS) {
+    const message = await request(create, [`backend=${backend}`, `adapter=${NO_SUCH_ADAPTER}`]).then(
+      () => "",
+      (error: unknown) => (error instanceof Error ? error.message : String(error)),
+    );
+    for (const [, from, name] of message.matchAll(/backend: '([^'\n]*)', name: '(.*)'$/gm)) {
+      if (from !== backend || name === undefined || found.some((other) => other.name === name)) continue;
+      found.push({ name, backend, kind: adapterKind(name) });
+    }
+  }
+  return found.sort((a, b) => adapterRank(a.name) - adapterRank(b.name));
+}
+
+/** Looks at the system's adapters first and unpacks the embedded one only where none of them will do. */
+async function chooseAdapter(create: Create, wanted: string | undefined): Promise<{ listing: AdapterListing | undefined; known: AdapterListing[] }> {
+  const choose = (known: AdapterListing[]): AdapterListing | undefined =>
+    wanted === undefined ? known[0] : known.find(({ name }) => matchesAdapter(wanted, name));
+  // Without a loader there is nothing to list, and Dawn would say so on stderr.
+  const bare = process.platform === "linux" && !hasSystemLoader();
+  let known = bare ? [] : await enumerateAdapters(create);
+  const listing = choose(known);
+  if (listing !== undefined || !hasEmbeddedAdapter()) return { listing, known };
+  const { icd } = await offerEmbeddedAdapter();
+  const system = known;
+  known = await enumerateAdapters(create);
+  if (known.length === system.length && !known.some(({ name }) => matchesAdapter("swiftshader", name))) {
+    offerOnlyEmbeddedAdapter(icd);
+    const embedded = await enumerateAdapters(create);
+    const late = choose(embedded);
+    return { listing: late, known: [...system, ...embedded] };
+  }
+  return { listing: choose(known), known };
+}
+
+function noAdapter(wanted: string | undefined, known: readonly AdapterListing[]): UserError {
+  const names = known.map(({ name }) => name);
+  const list = names.length === 0 ? ["there is no adapter at all"] : names.map((name) => `there is: ${name}`);
+  if (wanted === undefined) {
+    return new UserError(EXIT_CODES.unavailable, "adapter: found none, expected a GPU or a CPU adapter; install a Vulkan driver", list);
+  }
+  // People type one word of the name, so the words are compared too.
+  const near = suggest(wanted, [...names, ...names.flatMap((name) => name.split(/[^\w]+/)), "lavapipe"].filter((name) => name.length > 2));
+  const hint = near[0] === undefined ? "give a part of a name listed below" : `did you mean "${near[0]}"?`;
+  return new UserError(EXIT_CODES.unavailable, `adapter: no adapter matches "${wanted}", expected part of the name of one that is there; ${hint}`, list);
+}
