@@ -24,6 +24,17 @@ export function canonicalJson(value: Json, key = "value"): string {
   return `{${fields.join(",")}}`;
 }
 
+/** JSON for people: two spaces a level, keys in their order; parsing gives the same value back. Errors as `canonicalJson`. */
+export function prettyJson(value: Json, key = "value", indent = "\n"): string {
+  const deeper = `${indent}  `;
+  if (isList(value) && value.length > 0) return `[${value.map((item, i) => deeper + prettyJson(item, `${key}[${i}]`, deeper)).join(",")}${indent}]`;
+  if (isObject(value) && Object.keys(value).length > 0) {
+    const fields = Object.entries(value).map(([name, item]) => `${deeper}${JSON.stringify(name)}: ${prettyJson(item, `${key}.${name}`, deeper)}`);
+    return `{${fields.join(",")}${indent}}`;
+  }
+  return canonicalJson(value, key);
+}
+
 /** SHA-256 of the canonical text. */
 export function hashJson(value: Json): string {
   return sha256(new TextEncoder().encode(canonicalJson(value)));

@@ -10,7 +10,7 @@ export interface Simulation {
   /** Operations begun so far. */
   readonly count: () => number;
   /** What a new process finds; locks are gone, as their holder is dead. */
-  readonly restart: (loss: "killed" | "power lost") => Simulation;
+  readonly restart: (loss: "killed" | "power lost", faults?: Faults) => Simulation;
   readonly paths: () => string[];
   /** Changes bytes behind the code's back. */
   readonly edit: (path: string, change: (bytes: Uint8Array) => Uint8Array) => void;
@@ -63,9 +63,9 @@ export function simulateFiles(faults: Faults = {}): Simulation {
     count: () => operations,
     paths: () => [...files.keys()].sort(),
     edit: (path, change) => void files.set(path, change(need(path).slice())),
-    restart(loss) {
+    restart(loss, next = {}) {
       const kept = loss === "killed" ? files : durable;
-      return simulateFiles({ before: { files: new Map(kept), folders } });
+      return simulateFiles({ ...next, before: { files: new Map(kept), folders } });
     },
     files: {
       async read(path) {

@@ -1,0 +1,63 @@
+// Final weights as a file that stands alone: the configuration travels in its metadata, so that nothing else is needed to embed with it.
+import { canonicalJson, isObject } from "../data/json.ts";
+import type { Json, JsonObject } from "../data/json.ts";
+import { readSafetensors, writeSafetensors } from "../data/safetensors.ts";
+import type { StoredTensor } from "../data/tensors.ts";
+import { EXIT_CODES, UserError } from "../errors.ts";
+import type { Files } from "../files.ts";
+
+const FORMAT = "cytonet-weights";
+const VERSION = "1";
+
+export interface Weights {
+  /** Parameters and running statistics, by name. */
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  /** What builds the model: preset, sizes, input pixel size and normalisation. */
+  readonly config: JsonObject;
+  /** Steps they were trained for. */
+  readonly step: number;
+}
+
+/** The same weights give the same bytes: nothing of time or place is in them. */
+export function encodeWeights(weights: Weights): Uint8Array<ArrayBuffer> {
+  return writeSafetensors(
+    weights.tensors,
+    new Map([["format", FORMAT], ["version", VERSION], ["step", canonicalJson(weights.step, "step")], ["config", canonicalJson(weights.config, "config")]]),
+  );
+}
+
+/** @throws UserError 65 where the file is damaged, or is a safetensors file without a configuration of ours */
+export function decodeWeights(bytes: Uint8Array, name: string): Weights {
+  const { tensors, metadata } = readSafetensors(bytes, name);
+  const refuse = (key: string, want: string, remedy: string): UserError => {
+    const value = metadata.get(key);
+    return new UserError(EXIT_CODES.badData, `${name}: ${key} ${value === undefined ? "missing" : JSON.stringify(value.slice(0, 80))} in the metadata, expected ${want}`, [remedy]);
+  };
+  const format = metadata.get("format");
+  if (format !== FORMAT)
+    throw refuse("format", `"${FORMAT}"`, format === "cytonet-checkpoint" ? "This is a checkpoint: give its run folder, or the run's model.safetensors." : "Give the model.safetensors of a run; weights of other programs have no configuration that builds the model.");
+  if (metadata.get("version") !== VERSION) throw refuse("version", `"${VERSION}"`, "Use the cytonet version that wrote the file, or a newer one.");
+  const damaged = "The file is damaged: write it again from the run.";
+  const parse = (key: string): Json => {
+    try {
+      return JSON.parse(metadata.get(key) ?? "") as Json;
+    } catch {
+      throw refuse(key, "JSON", damaged);
+    }
+  };
+  const config = parse("config");
+  if (!isObject(config)) throw refuse("config", "an object", damaged);
+  const step = parse("step");
+  if (typeof step !== "number" || !Number.isSafeInteger(step) || step < 0) throw refuse("step", "a non-negative integer", damaged);
+  return { tensors, config, step };
+}
+
+/** @throws UserError 66 missing, 65 as `decodeWeights` */
+export async function readWeights(files: Files, path: string): Promise<Weights> {
+  return decodeWeights(await files.read(path), path);
+}
+
+/** Writes the whole file or nothing. @throws UserError 73 or 74 */
+export async function writeWeights(files: Files, path: string, weights: Weights): Promise<void> {
+  await files.writeAtomic(path, encodeWeights(weights));
+}
