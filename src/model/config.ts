@@ -1,0 +1,169 @@
+// The configuration of a training run: every choice with its default, its bounds and its meaning, checked all at once.
+import type { JsonObject, Json } from "../data/json.ts";
+import { isObject } from "../data/json.ts";
+import { EXIT_CODES, UserError, suggest } from "../errors.ts";
+import { findPreset } from "./presets.ts";
+
+interface Rule {
+  readonly value: Json;
+  readonly doc: string;
+  /** What is wrong with a value, or undefined. */
+  readonly check: (value: unknown) => string | undefined;
+}
+
+const between = (least: number, most: number, whole = false) => (value: unknown) =>
+  typeof value === "number" && Number.isFinite(value) && value >= least && value <= most && (!whole || Number.isInteger(value))
+    ? undefined
+    : `expected ${whole ? "a whole number" : "a number"} from ${least} to ${most}`;
+const orNull = (check: (value: unknown) => string | undefined) => (value: unknown) => (value === null ? undefined : check(value)?.replace("expected", "expected null or"));
+const oneOf = (...names: string[]) => (value: unknown) => (typeof value === "string" && names.includes(value) ? undefined : `expected one of ${names.join(", ")}`);
+const flag = (value: unknown) => (typeof value === "boolean" ? undefined : "expected true or false");
+const range = (least: number, most: number) => (value: unknown) =>
+  Array.isArray(value) && value.length === 2 && value.every((v) => between(least, most)(v) === undefined) && value[0] <= value[1] ? undefined : `expected [low, high] within ${least} and ${most}`;
+const names = (value: unknown) => (Array.isArray(value) && value.every((v) => typeof v === "string") ? undefined : "expected a list of names");
+const rule = (value: Json, doc: string, check: Rule["check"]): Rule => ({ value, doc, check });
+
+/** Every field by its dotted key. The defaults marked [g] in docs are guesses: the published recipe could not be obtained. */
+export const FIELDS = {
+  preset: rule("tiny", "model", (value) => (typeof value === "string" ? undefined : "expected a name")),
+  steps: rule(300, "optimizer steps", between(1, 1e9, true)),
+  seed: rule(1, "seed of weights, order and augmentation", between(0, 2 ** 32 - 1, true)),
+  precision: rule("f32", "type of activations and weights in the model's arithmetic; masters, heads and loss are f32", oneOf("f32", "f16")),
+  holdOut: rule([], "brains that training never sees", names),
+  "data.patch": rule(64, "side of a patch, px", between(8, 4096, true)),
+  "data.pixelSizeUm": rule(null, "µm per pixel of a patch; null: each section's own", orNull(between(0.01, 1000))),
+  "data.intensity": rule("density", "grey levels or optical density", oneOf("grey", "density")),
+  "batch.groups": rule(16, "neighbourhood groups in a batch", between(1, 65536, true)),
+  "batch.groupSize": rule(4, "patches in a group", between(1, 1024, true)),
+  "batch.views": rule(1, "independently augmented views of each patch", between(1, 2, true)),
+  "batch.radiusMm": rule(null, "neighbours lie within this distance; null: twice the loss's sigma, or its radius", orNull(between(1e-6, 1e4))),
+  "loss.kernel": rule("gaussian", "which pairs are alike: by Gaussian of the distance, within a radius, or views of one patch", oneOf("gaussian", "radius", "views")),
+  "loss.tau": rule(0.1, "temperature", between(0.01, 10)),
+  "loss.sigmaMm": rule(null, "standard deviation of the Gaussian; null: a twentieth of the samples' extent", orNull(between(1e-6, 1e4))),
+  "loss.radiusMm": rule(null, "radius of the hard kernel; null: a tenth of the samples' extent", orNull(between(1e-6, 1e4))),
+  "loss.ignoreMm": rule(null, "pairs farther than the kernel reaches and nearer than this are left out; null: none", orNull(between(0, 1e4))),
+  "loss.crossSpace": rule("negative", "pairs of different reference spaces: negatives, or left out", oneOf("negative", "ignore")),
+  "optimizer.name": rule("adamw", "optimizer", oneOf("adamw", "sgd")),
+  "optimizer.learningRate": rule(1e-3, "peak learning rate", between(0, 10)),
+  "optimizer.warmup": rule(0.05, "share of the steps in which the rate rises", between(0, 1)),
+  "optimizer.weightDecay": rule(0.05, "decoupled weight decay", between(0, 10)),
+  "optimizer.beta1": rule(0.9, "AdamW: decay of the first moment", between(0, 0.999999)),
+  "optimizer.beta2": rule(0.999, "AdamW: decay of the second moment", between(0, 0.999999)),
+  "optimizer.epsilon": rule(1e-8, "AdamW: added to the root of the second moment", between(1e-16, 1)),
+  "optimizer.momentum": rule(0.9, "SGD: momentum", between(0, 0.999999)),
+  "optimizer.clip": rule(1, "largest global norm of the gradient", between(1e-6, 1e9)),
+  "augment.rotation": rule(180, "turned by up to this, degrees", between(0, 180)),
+  "augment.flip": rule(true, "mirrored half of the time", flag),
+  "augment.scale": rule([0.9, 1.3], "enlarged by a factor, even in its logarithm", range(0.25, 4)),
+  "augment.shear": rule(20, "sheared by up to this, degrees", between(0, 45)),
+  "augment.gain": rule([0.8, 1.25], "intensities times a factor, even in its logarithm", range(0.1, 10)),
+  "augment.gamma": rule([0.8, 1.25], "intensities to a power, even in its logarithm", range(0.1, 10)),
+  "augment.offset": rule(0.05, "intensities plus up to this", between(0, 1)),
+  "augment.blur": rule([0.3, 1.5], "standard deviation of a Gaussian blur, px", range(0, 4)),
+  "augment.blurShare": rule(0.5, "share of patches that are blurred", between(0, 1)),
+  "augment.noise": rule(0.02, "standard deviation of added noise, at most", between(0, 1)),
+  "checkpoint.every": rule(100, "steps between checkpoints", between(1, 1e9, true)),
+  "checkpoint.keep": rule(3, "checkpoints kept", between(1, 1000, true)),
+} as const satisfies Record<string, Rule>;
+
+/** A resolved configuration: the same keys, nested. Nulls are resolved from the data before training. */
+export interface TrainConfig {
+  readonly preset: string;
+  readonly steps: number;
+  readonly seed: number;
+  readonly precision: "f32" | "f16";
+  readonly holdOut: readonly string[];
+  readonly data: { readonly patch: number; readonly pixelSizeUm: number | null; readonly intensity: "grey" | "density" };
+  readonly batch: { readonly groups: number; readonly groupSize: number; readonly views: number; readonly radiusMm: number | null };
+  readonly loss: {
+    readonly kernel: "gaussian" | "radius" | "views";
+    readonly tau: number;
+    readonly sigmaMm: number | null;
+    readonly radiusMm: number | null;
+    readonly ignoreMm: number | null;
+    readonly crossSpace: "negative" | "ignore";
+  };
+  readonly optimizer: {
+    readonly name: "adamw" | "sgd";
+    readonly learningRate: number;
+    readonly warmup: number;
+    readonly weightDecay: number;
+    readonly beta1: number;
+    readonly beta2: number;
+    readonly epsilon: number;
+    readonly momentum: number;
+    readonly clip: number;
+  };
+  readonly augment: {
+    readonly rotation: number;
+    readonly flip: boolean;
+    readonly scale: readonly [number, number];
+    readonly shear: number;
+    readonly gain: readonly [number, number];
+    readonly gamma: readonly [number, number];
+    readonly offset: number;
+    readonly blur: readonly [number, number];
+    readonly blurShare: number;
+    readonly noise: number;
+  };
+  readonly checkpoint: { readonly every: number; readonly keep: number };
+}
+
+/** Keys that may change when a run is continued: they do not touch the steps already taken. `steps` may not: the schedule hangs on it. */
+export const FREE_ON_RESUME: readonly string[] = ["checkpoint"];
+
+/**
+ * Builds a configuration from settings by dotted key, e.g. `{ "loss.tau": 0.2 }`; what is not set has its default.
+ * Throws one UserError 78 that lists every unknown key and every value out of bounds.
+ */
+export function resolveConfig(settings: Readonly<Record<string, unknown>>): TrainConfig {
+  const wrong: string[] = [];
+  for (const key of Object.keys(settings))
+    if (!Object.hasOwn(FIELDS, key)) {
+      const near = suggest(key, Object.keys(FIELDS));
+      wrong.push(`${key}: there is no such setting${near.length ? `; did you mean ${near[0]}?` : ""}`);
+    }
+  const nested: Record<string, unknown> = {};
+  for (const [key, { value, check }] of Object.entries(FIELDS) as [string, Rule][]) {
+    const given = settings[key] === undefined ? value : settings[key];
+    const problem = check(given);
+    if (problem) wrong.push(`${key}: ${JSON.stringify(given)}, ${problem}`);
+    const parts = key.split(".");
+    const leaf = parts.pop() ?? key;
+    let at = nested;
+    for (const part of parts) at = (at[part] ??= {}) as Record<string, unknown>;
+    at[leaf] = given;
+  }
+  const config = nested as unknown as TrainConfig;
+  if (wrong.length === 0) {
+    const preset = findPreset(config.preset);
+    if (config.data.patch % preset.multiple) wrong.push(`data.patch: ${config.data.patch}, expected a multiple of ${preset.multiple} for the preset ${preset.name}`);
+    if (config.loss.kernel === "views" && config.batch.views !== 2) wrong.push(`batch.views: ${config.batch.views}, expected 2 with loss.kernel views`);
+    if (config.batch.groups * config.batch.groupSize * config.batch.views < 2) wrong.push("batch: one patch, expected at least two: there would be nothing to tell apart");
+    if (config.batch.groups * config.batch.groupSize * config.batch.views > 65536) wrong.push("batch: more than 65536 patches");
+  }
+  if (wrong.length === 0) return config;
+  throw new UserError(EXIT_CODES.config, `config: ${wrong.length === 1 ? wrong[0] : `${wrong.length} settings are wrong`}`, wrong.length === 1 ? [] : wrong);
+}
+
+/** Settings by dotted key out of a nested object, such as a run's config.json. Lists and nulls are values. */
+export function flattenSettings(value: JsonObject, prefix = ""): Record<string, Json> {
+  const flat: Record<string, Json> = {};
+  for (const [key, item] of Object.entries(value)) {
+    if (isObject(item)) Object.assign(flat, flattenSettings(item, `${prefix}${key}.`));
+    else flat[prefix + key] = item;
+  }
+  return flat;
+}
+
+/** `a.b=c` → its key and value: JSON where it parses, else text. Throws UserError 2 without `=`. */
+export function parseSetting(text: string): [string, Json] {
+  const at = text.indexOf("=");
+  if (at < 1) throw new UserError(EXIT_CODES.usage, `--set: ${JSON.stringify(text)}, expected key=value such as loss.tau=0.2`);
+  const raw = text.slice(at + 1);
+  try {
+    return [text.slice(0, at), JSON.parse(raw) as Json];
+  } catch {
+    return [text.slice(0, at), raw];
+  }
+}
