@@ -1,0 +1,169 @@
+// Pixels of sections for training: decoded once, kept as grey planes within a memory budget, cut into windows around samples.
+import { EXIT_CODES, UserError } from "../errors.ts";
+import { joinPath, type Files } from "../files.ts";
+import type { Dataset } from "./dataset.ts";
+import { decodeImage } from "./decode.ts";
+import { badImage, intensityTable, toGrey } from "./image.ts";
+import { resamplePlane } from "./resample.ts";
+
+/** One section in grey: [height, width], rows from the top. */
+export interface Plane {
+  readonly width: number;
+  readonly height: number;
+  readonly pixelSizeUm: number;
+  readonly data: Uint8Array;
+  /** Grey value of the ground: the median of the outermost pixels. It stands in for what lies outside the image. */
+  readonly background: number;
+}
+
+export interface SectionCache {
+  /** The plane of a section at a pixel size (default: its own); decodes and resamples at most once while it is kept. */
+  get(section: number, pixelSizeUm?: number): Promise<Plane>;
+  /** Bytes held now. */
+  readonly bytes: number;
+}
+
+export const DEFAULT_CACHE_BYTES = 512 * 2 ** 20;
+
+function medianOfBorder(data: Uint8Array, width: number, height: number): number {
+  const counts = new Uint32Array(256);
+  let total = 0;
+  const add = (value: number): void => {
+    counts[value] = counts[value]! + 1;
+    total += 1;
+  };
+  for (let x = 0; x < width; x++) {
+    add(data[x]!);
+    add(data[(height - 1) * width + x]!);
+  }
+  for (let y = 1; y < height - 1; y++) {
+    add(data[y * width]!);
+    add(data[y * width + width - 1]!);
+  }
+  let seen = 0;
+  for (let value = 0; value < 256; value++) {
+    seen += counts[value]!;
+    if (seen * 2 >= total) return value;
+  }
+  return 255;
+}
+
+/**
+ * Serves planes of the dataset's sections. When they outgrow `budgetBytes`, the ones longest unused are dropped;
+ * the plane asked for is always kept, even alone above the budget.
+ */
+export function loadSections(dataset: Dataset, files: Files, options: { readonly budgetBytes?: number } = {}): SectionCache {
+  const budget = options.budgetBytes ?? DEFAULT_CACHE_BYTES;
+  // A Map keeps insertion order: the first entry is the one longest unused.
+  const kept = new Map<string, Promise<Plane>>();
+  const sizes = new Map<string, number>();
+  let bytes = 0;
+
+  const load = async (index: number, pixelSizeUm: number | undefined): Promise<Plane> => {
+    const section = dataset.sections[index];
+    if (section === undefined) throw new RangeError(`loadSections: section ${index}, expected 0 to ${dataset.sections.length - 1}`);
+    if (pixelSizeUm !== undefined && pixelSizeUm !== section.pixelSizeUm) return resamplePlane(await get(index), pixelSizeUm);
+    const name = joinPath(dataset.path, section.file);
+    const image = decodeImage(await files.read(name), name);
+    if (image.width !== section.width || image.height !== section.height)
+      throw badImage(name, `image of ${image.width} × ${image.height} pixels, expected ${section.width} × ${section.height}`, "it changed since the dataset was opened: restore it");
+    const data = toGrey(image);
+    return { width: image.width, height: image.height, pixelSizeUm: section.pixelSizeUm, data, background: medianOfBorder(data, image.width, image.height) };
+  };
+
+  const get = async (section: number, pixelSizeUm?: number): Promise<Plane> => {
+    const own = dataset.sections[section]?.pixelSizeUm;
+    const key = `${section} ${pixelSizeUm ?? own}`;
+    let plane = kept.get(key);
+    if (plane !== undefined) kept.delete(key);
+    else plane = load(section, pixelSizeUm);
+    kept.set(key, plane);
+    let loaded: Plane;
+    try {
+      loaded = await plane;
+    } catch (error) {
+      kept.delete(key);
+      throw error;
+    }
+    if (kept.get(key) === plane && !sizes.has(key)) {
+      sizes.set(key, loaded.data.length);
+      bytes += loaded.data.length;
+    }
+    for (const other of kept.keys()) {
+      if (bytes <= budget) break;
+      const size = sizes.get(other);
+      if (other === key || size === undefined) continue;
+      kept.delete(other);
+      sizes.delete(other);
+      bytes -= size;
+    }
+    return loaded;
+  };
+  return {
+    get,
+    get bytes() {
+      return bytes;
+    },
+  };
+}
+
+export interface WindowOptions {
+  /** µm per pixel of the windows; default: each section's own. */
+  readonly pixelSizeUm?: number;
+  /** `grey`: 0 is black and 1 white. `density`: optical density, 0 is white and 1 black. */
+  readonly scale?: "grey" | "density";
+}
+
+/** The window side that holds a patch turned and enlarged in any way: patch × largest scale × √2 (shear adds its own factor), rounded up. */
+export function windowSize(patch: number, maxScale = 1.5): number {
+  return Math.ceil(patch * maxScale * Math.SQRT2);
+}
+
+/**
+ * Cuts square windows around samples. Returns [b, size, size, 1] in 0…1 (rows from the top) for the samples `indices` of the dataset.
+ * The window's middle is the pixel nearest to the sample, at most half a pixel away: pixels are copied, not interpolated, so that the
+ * affine crop on the GPU is the only interpolation. Pixels outside the image take the section's ground colour: mirrored tissue would
+ * show layers where there are none.
+ * Errors: RangeError for sizes and indices that are wrong, UserError 65 for images that changed or are damaged.
+ */
+export async function cropWindows(dataset: Dataset, cache: SectionCache, indices: ArrayLike<number>, size: number, options: WindowOptions = {}): Promise<Float32Array<ArrayBuffer>> {
+  if (!Number.isInteger(size) || size < 1) throw new RangeError(`cropWindows: size ${size}, expected a whole number of pixels from 1`);
+  const pixelSize = options.pixelSizeUm;
+  if (pixelSize !== undefined && !(pixelSize > 0 && Number.isFinite(pixelSize))) throw new UserError(EXIT_CODES.usage, `cropWindows: pixel size ${pixelSize}, expected a number of µm above 0; correct it`);
+  const { samples } = dataset;
+  const windows = new Float32Array(indices.length * size * size);
+  const table = intensityTable(options.scale ?? "grey");
+  // Section by section, so that each is looked up once a batch whatever the order of the samples.
+  const bySection = new Map<number, number[]>();
+  for (let k = 0; k < indices.length; k++) {
+    const sample = indices[k]!;
+    const section = samples.section[sample];
+    if (section === undefined) throw new RangeError(`cropWindows: sample ${sample}, expected 0 to ${samples.count - 1}`);
+    const list = bySection.get(section);
+    if (list === undefined) bySection.set(section, [k]);
+    else list.push(k);
+  }
+  for (const [section, places] of bySection) {
+    const plane = await cache.get(section, pixelSize);
+    for (const k of places) {
+      const sample = indices[k]!;
+      // Pixel i covers [i, i + 1) · pixel size; for even sizes the sample lies on the corner of the four middle pixels.
+      const left = Math.round(samples.x[sample]! / plane.pixelSizeUm - size / 2);
+      const top = Math.round(samples.y[sample]! / plane.pixelSizeUm - size / 2);
+      copyWindow(plane, left, top, size, table, windows.subarray(k * size * size, (k + 1) * size * size));
+    }
+  }
+  return windows;
+}
+
+function copyWindow(plane: Plane, left: number, top: number, size: number, table: Float32Array, window: Float32Array): void {
+  const { width, height, data } = plane;
+  window.fill(table[plane.background]!);
+  const x0 = Math.max(0, -left);
+  const x1 = Math.min(size, width - left);
+  for (let y = Math.max(0, -top); y < Math.min(size, height - top); y++) {
+    const from = (top + y) * width + left;
+    const to = y * size;
+    for (let x = x0; x < x1; x++) window[to + x] = table[data[from + x]!]!;
+  }
+}
