@@ -3,3 +3,4 @@
 
 export * from "./library.ts";
 export { listAdapters, openAdapter, openNullAdapter } from "./host/node.ts";
+export { nodeFiles } from "./host/files-node.ts";

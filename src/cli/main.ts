@@ -7,6 +7,9 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.exit(0);
 });
 
+// Without a listener the signal of a file size limit (`ulimit -f`) ends the process before the write can fail.
+process.on("SIGXFSZ", () => undefined);
+
 const code = await runCommandLine(process.argv.slice(2));
 // Pipes are written asynchronously: leaving before they are drained would cut the output.
 await Promise.all([process.stdout, process.stderr].map((stream) => new Promise<void>((done) => stream.write("", () => done()))));

@@ -99,7 +99,6 @@ async function install(folders: readonly string[], files: readonly UnpackedFile[
     }
     const rows = files.map(({ name, bytes }): ManifestRow => ({ name, size: bytes.length, sha256: sha256(bytes) }));
     await writeFile(join(fresh, MANIFEST), JSON.stringify(rows, null, 1));
-    await chmod(fresh, 0o755);
     return await putInPlace(fresh, folders);
   } finally {
     await rm(fresh, { recursive: true, force: true });
