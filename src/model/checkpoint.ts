@@ -10,6 +10,8 @@ const POINTER = "latest";
 const UNVERIFIED = ".unverified";
 const TRIAL = "space.trial";
 const NAME = /^step-(\d{10})\.safetensors$/;
+/** What a killed process leaves: the trial, unverified checkpoints, and parts of files that were being written (named after them). */
+const LEFTOVER = /^(space\.trial|\.?step-\d{10}\.safetensors\.unverified(\..+)?|\.?latest\..+)$/;
 
 /** How many checkpoints stay where nothing else is said. */
 export const DEFAULT_KEEP = 3;
@@ -75,14 +77,16 @@ async function verifyCopy(files: Files, path: string, bytes: Uint8Array): Promis
 }
 
 async function prune(files: Files, folder: string, newest: number, keep: number): Promise<void> {
-  const kept = new Set((await listCheckpoints(files, folder)).filter((step) => step <= newest).slice(0, keep));
-  for (const { name, kind } of await files.list(folder)) {
-    const step = NAME.exec(name)?.[1];
-    const surplus = step !== undefined && !kept.has(Number(step));
-    // What a killed process left: under names that only this file gives out.
-    const leftover = name === TRIAL || (name.endsWith(UNVERIFIED) && NAME.test(name.slice(0, -UNVERIFIED.length)));
-    if (kind === "file" && (surplus || leftover)) await files.remove(joinPath(folder, name));
-  }
+  const steps = await listCheckpoints(files, folder);
+  const kept = new Set(steps.filter((step) => step <= newest).slice(0, keep));
+  for (const step of steps) if (!kept.has(step)) await files.remove(joinPath(folder, checkpointName(step)));
+  await clearLeftovers(files, folder);
+}
+
+/** Removes what a killed process left half written; the space may be needed. Only under the run's lock. */
+export async function clearLeftovers(files: Files, folder: string): Promise<void> {
+  if ((await files.size(folder)) === undefined) return;
+  for (const { name, kind } of await files.list(folder)) if (kind === "file" && LEFTOVER.test(name)) await files.remove(joinPath(folder, name));
 }
 
 /**

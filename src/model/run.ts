@@ -5,7 +5,7 @@ import { encodeEventsHeader, encodeScalars, findEventsEnd } from "../data/tfeven
 import { EXIT_CODES, UserError } from "../errors.ts";
 import { joinPath } from "../files.ts";
 import type { Files } from "../files.ts";
-import { openLatest } from "./checkpoint.ts";
+import { clearLeftovers, openLatest } from "./checkpoint.ts";
 import type { OpenedCheckpoint } from "./checkpoint.ts";
 import type { TrainState } from "./state.ts";
 
@@ -113,6 +113,7 @@ export async function resumeRun(files: Files, path: string, check: (state: Train
     const checkpoint = await openLatest(files, run.checkpoints);
     check(checkpoint.state);
     await run.cutTo(checkpoint.state.step, checkpoint.state.metricsOffset);
+    await clearLeftovers(files, run.checkpoints);
     return { run, checkpoint };
   } catch (error) {
     await run.release().catch(() => undefined);
@@ -153,8 +154,9 @@ function refuseOccupied(path: string, names: readonly string[]): void {
   if (names.includes(RUN_FILES.config))
     throw new UserError(EXIT_CODES.cannotCreate, `${path}: holds a run, expected a new or empty folder`, ["Continue that run with --resume, replace it with --force, or choose another --out."]);
   const ours: readonly string[] = Object.values(RUN_FILES);
-  const others = names.filter((name) => !ours.includes(name)).sort();
-  if (others.length === 0) return; // what was left by one that died while it was made
+  // A process that died while it made the folder leaves files of ours, or parts of them, named after them.
+  const others = names.filter((name) => !ours.some((own) => name === own || name.replace(/^\./, "").startsWith(`${own}.`))).sort();
+  if (others.length === 0) return;
   const shown = others.slice(0, 3).map((name) => JSON.stringify(name)).join(", ");
   throw new UserError(EXIT_CODES.cannotCreate, `${path}: holds ${others.length} other files or folders (${shown}${others.length > 3 ? ", …" : ""}), expected a new or empty folder`, [
     "Choose another --out, or put the run beside them with --force.",

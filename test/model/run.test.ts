@@ -53,6 +53,19 @@ describe("creating and opening", () => {
     await (await openRun(disk.files, path)).release();
   });
 
+  test("what a process killed while making the folder leaves is no obstacle", async () => {
+    const whole = simulateFiles();
+    await createRun(whole.files, path, options);
+    for (let killAt = 0; killAt < whole.count(); killAt++) {
+      const first = simulateFiles({ killAt });
+      await expect(createRun(first.files, path, options)).rejects.toThrow(Killed);
+      const next = first.restart("killed");
+      const isRun = await readRun(next.files, path).then(() => true, () => false);
+      if (isRun) await openRun(next.files, path);
+      else expect((await createRun(next.files, path, options)).config).toEqual(options.config);
+    }
+  });
+
   test("force replaces a run and spares what is none of its", async () => {
     const disk = simulateFiles();
     const run = await createRun(disk.files, path, options);

@@ -78,7 +78,7 @@ export function simulateFiles(faults: Faults = {}): Simulation {
       },
       async writeAtomic(path, bytes) {
         needFolder(parent(path));
-        const temporary = `${path}.tmp-1`;
+        const temporary = `${parent(path)}/.${path.slice(parent(path).length + 1)}.1-ab.part`;
         const content = bytes.slice();
         try {
           step(() => put(temporary, new Uint8Array(0)));
