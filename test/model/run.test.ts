@@ -1,17 +1,17 @@
 // Run folders: refusals and remedies, metrics cut to the byte, and a run killed at every operation that ends with the same bytes.
 import { describe, expect, test } from "vitest";
-import { storeFloat32, loadFloat32 } from "../../src/data/tensors.ts";
+import { storeFloat32 } from "../../src/data/tensors.ts";
 import { encodeScalars } from "../../src/data/tfevents.ts";
 import { UserError } from "../../src/errors.ts";
-import { saveCheckpoint, startCheckpoints } from "../../src/model/checkpoint.ts";
 import { createRun, openRun, readRun, resumeRun } from "../../src/model/run.ts";
-import type { Run, RunOptions } from "../../src/model/run.ts";
+import type { RunOptions } from "../../src/model/run.ts";
 import { checkContinuation } from "../../src/model/state.ts";
 import type { TrainState } from "../../src/model/state.ts";
 import { decodeWeights, encodeWeights, readWeights, writeWeights } from "../../src/model/weights.ts";
 import { writeSafetensors } from "../../src/data/safetensors.ts";
 import { Killed, simulateFiles } from "./simulated-files.ts";
 import type { Simulation } from "./simulated-files.ts";
+import { trainSmall } from "./small-training.ts";
 
 const path = "/out/run";
 const options: RunOptions = { config: { preset: "tiny", offset: -0, rates: [], steps: 7 }, environment: { cytonet: "0.1.0" } };
@@ -196,7 +196,7 @@ test("a refused continuation changes nothing and gives the lock back", async () 
   for (const file of disk.paths()) before.set(file, await disk.files.read(file));
   const refuse = (found: TrainState): void => checkContinuation(found, { ...found, config: { preset: "other" } });
   const error = await caught(resumeRun(disk.files, path, refuse));
-  expect(error.message).toMatch(/offset, preset, rates, steps differ from the checkpoint of step 7/);
+  expect(error.message).toMatch(/preset, size, steps differ from the checkpoint of step 7/);
   expect(disk.paths()).toEqual([...before.keys()]);
   for (const [file, bytes] of before) expect(await disk.files.read(file)).toEqual(bytes);
 });
@@ -224,48 +224,7 @@ describe("weights", () => {
   });
 });
 
-/** A small training loop: its state is one tensor, its step a pure function of state and step number. */
-async function train(disk: Simulation): Promise<void> {
-  const { files } = disk;
-  const steps = 7;
-  const fresh = (): TrainState => ({
-    step: 0,
-    tensors: new Map([["w", storeFloat32(Float32Array.of(0.5, -0.25, 3), [3])]]),
-    config: options.config,
-    hashes: { config: "c", data: "d", model: "m" },
-    rng: { seed: 1 },
-    cursor: { epoch: 0, index: 0 },
-    metricsOffset: 0,
-    blueprints: [],
-    environment: options.environment,
-  });
-  let run: Run;
-  let state = fresh();
-  const resumed = await resumeRun(files, path, (found) => checkContinuation(found, fresh())).catch((error: unknown) => {
-    if (error instanceof UserError && error.exitCode === 66) return undefined; // it died before there was anything to continue
-    throw error;
-  });
-  if (resumed === undefined) {
-    run = await createRun(files, path, { ...options, force: true });
-    await startCheckpoints(files, run.checkpoints, state, 2);
-  } else {
-    run = resumed.run;
-    state = resumed.checkpoint.state;
-  }
-  while (state.step < steps) {
-    const step = state.step + 1;
-    const tensor = state.tensors.get("w");
-    const values = tensor && loadFloat32(tensor);
-    if (values === undefined) throw new Error("no w");
-    const next = values.map((value, i) => Math.fround(value * 0.9 + Math.sin(step * 7 + i)));
-    await run.appendMetrics([{ step, loss: next[0] ?? null }]);
-    await run.appendScalars(step, step * 0.5, new Map([["loss", next[0] ?? NaN]]));
-    state = { ...state, step, tensors: new Map([["w", storeFloat32(next, [3])]]), cursor: { epoch: 0, index: step }, metricsOffset: run.metricsSize };
-    if (step % 2 === 0 || step === steps) await saveCheckpoint(files, run.checkpoints, state, 2);
-  }
-  await writeWeights(files, run.weights, { tensors: state.tensors, config: run.config, step: state.step });
-  await run.release();
-}
+const train = (disk: Simulation): Promise<void> => trainSmall(disk.files, path, { steps: 7, size: 3, every: 2 });
 
 describe.each(["killed", "power lost"] as const)("a run %s at every operation and continued", (loss) => {
   test("ends with the same weights, metrics and events, byte for byte", async () => {
