@@ -49,7 +49,7 @@ export async function saveCheckpoint(files: Files, folder: string, state: TrainS
   const name = checkpointName(state.step);
   const path = joinPath(folder, name);
   const unverified = path + UNVERIFIED;
-  const bytes = encodeState(state);
+  const bytes = await encodeState(state);
   try {
     await files.writeAtomic(unverified, bytes);
     await verifyCopy(files, unverified, bytes);
@@ -66,12 +66,13 @@ export async function saveCheckpoint(files: Files, folder: string, state: TrainS
 /** Reads the file back: it must hold the same bytes, and they must decode to a state. */
 async function verifyCopy(files: Files, path: string, bytes: Uint8Array): Promise<void> {
   const copy = await files.read(path);
-  const difference = copy.length === bytes.length ? bytes.findIndex((byte, i) => byte !== copy[i]) : Math.min(copy.length, bytes.length);
-  if (difference < 0) {
-    decodeState(copy, path);
+  let same = 0;
+  while (same < bytes.length && bytes[same] === copy[same]) same++;
+  if (same === bytes.length && copy.length === bytes.length) {
+    await decodeState(copy, path);
     return;
   }
-  throw new UserError(EXIT_CODES.io, `${path}: read back otherwise than written, first at byte ${difference} of ${bytes.length}`, [
+  throw new UserError(EXIT_CODES.io, `${path}: read back otherwise than written, first at byte ${same} of ${bytes.length}`, [
     "The disk or file system does not hold what it is given: check it, or write the run elsewhere.",
   ]);
 }
@@ -98,7 +99,7 @@ export async function clearLeftovers(files: Files, folder: string): Promise<void
 export async function startCheckpoints(files: Files, folder: string, state: TrainState, keep: number = DEFAULT_KEEP): Promise<string> {
   await files.makeFolder(folder);
   const path = await saveCheckpoint(files, folder, state, keep);
-  await proveSpace(files, folder, encodeState(state), keep);
+  await proveSpace(files, folder, await encodeState(state), keep);
   return path;
 }
 

@@ -2,7 +2,7 @@
 import { canonicalJson, isList, isObject, listDifferences } from "../data/json.ts";
 import type { Json, JsonObject } from "../data/json.ts";
 import { readSafetensors, writeSafetensors } from "../data/safetensors.ts";
-import { createSha256 } from "../data/sha256.ts";
+import { hashBytes } from "../data/sha256.ts";
 import type { StoredTensor } from "../data/tensors.ts";
 import { EXIT_CODES, UserError } from "../errors.ts";
 
@@ -38,17 +38,19 @@ const NO_HASH = "0".repeat(64);
 /** Where the hash stands: metadata comes first in our files, and `sha256` first in the metadata. */
 const HASH_PREFIX = new TextEncoder().encode('{"__metadata__":{"sha256":"');
 const HASH_AT = 8 + HASH_PREFIX.length;
+const HASH_END = HASH_AT + NO_HASH.length;
 
 /**
- * A safetensors file whose metadata holds the state. `sha256` there is the hash of the whole file with its own 64 digits
- * as zeros: it covers the tensors, the metadata and the header, so no flipped bit anywhere goes unseen.
+ * A safetensors file whose metadata holds the state. `sha256` there is the hash of all that follows it in the file: the
+ * metadata, the rest of the header and the tensors. What comes before it can only be one way: fixed text, and a header
+ * length that fits the spans. So no flipped bit anywhere goes unseen.
  */
-export function encodeState(state: TrainState): Uint8Array<ArrayBuffer> {
+export async function encodeState(state: TrainState): Promise<Uint8Array<ArrayBuffer>> {
   const metadata = new Map([["sha256", NO_HASH], ["format", FORMAT], ["version", VERSION]]);
   const { tensors, ...rest } = state;
   for (const [key, value] of Object.entries(rest)) metadata.set(key, canonicalJson(value, key));
   const bytes = writeSafetensors(tensors, metadata);
-  bytes.set(new TextEncoder().encode(hashWithout(bytes)), HASH_AT);
+  bytes.set(new TextEncoder().encode(await hashBytes(bytes.subarray(HASH_END))), HASH_AT);
   return bytes;
 }
 
@@ -56,7 +58,7 @@ export function encodeState(state: TrainState): Uint8Array<ArrayBuffer> {
  * @param name how messages call the file
  * @throws UserError 65: no checkpoint, one of another version, or a damaged one
  */
-export function decodeState(bytes: Uint8Array, name: string): TrainState {
+export async function decodeState(bytes: Uint8Array, name: string): Promise<TrainState> {
   const { tensors, metadata } = readSafetensors(bytes, name);
   const format = metadata.get("format");
   if (format !== FORMAT)
@@ -66,14 +68,10 @@ export function decodeState(bytes: Uint8Array, name: string): TrainState {
     throw new UserError(EXIT_CODES.badData, `${name}: checkpoint version ${JSON.stringify(version ?? "none")}, expected "${VERSION}"`, ["Continue this run with the cytonet version that wrote it (environment.json names it)."]);
   const stored = metadata.get("sha256");
   const inPlace = HASH_PREFIX.every((byte, i) => bytes[8 + i] === byte);
-  const found = inPlace ? hashWithout(bytes) : undefined;
+  const found = inPlace ? await hashBytes(bytes.subarray(HASH_END)) : undefined;
   if (found === undefined || found !== stored)
     throw new UserError(EXIT_CODES.badData, `${name}: the content's SHA-256 is ${found ?? "not where it is written"}, expected ${stored ?? "one in the metadata"}; the checkpoint is damaged`);
   return { tensors, ...parseFields(metadata, name) };
-}
-
-function hashWithout(bytes: Uint8Array): string {
-  return createSha256().update(bytes.subarray(0, HASH_AT)).update(new TextEncoder().encode(NO_HASH)).update(bytes.subarray(HASH_AT + 64)).digest();
 }
 
 /** The hash says that the fields are as they were written; that they are what they should be is checked all the same. */

@@ -1,7 +1,7 @@
 // SHA-256 against the vectors of NIST (FIPS 180-4 examples, CAVP) and against Node's own for random lengths and splits.
 import { createHash } from "node:crypto";
-import { expect, test } from "vitest";
-import { createSha256, sha256 } from "../../src/data/sha256.ts";
+import { expect, test, vi } from "vitest";
+import { createSha256, hashBytes, sha256 } from "../../src/data/sha256.ts";
 
 const ascii = (text: string): Uint8Array => new TextEncoder().encode(text);
 
@@ -24,14 +24,26 @@ test("a million times the letter a, in parts of 997 bytes", () => {
   expect(hash.digest()).toBe("cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 });
 
-test("every length from 0 to 300, at an odd offset, whole and split everywhere, as node:crypto", () => {
+test("every length from 0 to 300, at an odd offset, whole and split everywhere, as node:crypto", async () => {
   const pool = new Uint8Array(400).map((_, i) => (i * 131 + (i >> 3) * 17) & 255);
   for (let length = 0; length <= 300; length++) {
     const bytes = pool.subarray(7, 7 + length);
     const want = createHash("sha256").update(bytes).digest("hex");
     expect(sha256(bytes)).toBe(want);
+    expect(await hashBytes(bytes)).toBe(want);
     const cut = (length * 37) % (length + 1);
     expect(createSha256().update(bytes.subarray(0, cut)).update(bytes.subarray(cut)).digest()).toBe(want);
+  }
+});
+
+test("the platform's hash and ours agree, and ours stands in where there is none", async () => {
+  const shared = new Uint8Array(new SharedArrayBuffer(100)).fill(5); // WebCrypto takes none of these
+  expect(await hashBytes(shared)).toBe(sha256(new Uint8Array(100).fill(5)));
+  vi.stubGlobal("crypto", undefined);
+  try {
+    expect(await hashBytes(ascii("abc"))).toBe("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  } finally {
+    vi.unstubAllGlobals();
   }
 });
 
