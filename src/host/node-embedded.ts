@@ -67,8 +67,13 @@ export function offerOnlyEmbeddedAdapter(icd: string): void {
 
 /** Whether this Linux has a Vulkan loader, which finds the system's drivers. */
 export function hasSystemLoader(): boolean {
+  return hasLibrary(LOADER);
+}
+
+/** Whether this Linux finds a shared library by its name. */
+export function hasLibrary(name: string): boolean {
   try {
-    loadLibrary(LOADER);
+    loadLibrary(name);
     return true;
   } catch {
     return false;
