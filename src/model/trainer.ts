@@ -1,0 +1,215 @@
+// The trainer: draws batches, replays the training step, writes metrics and checkpoints, and continues to the same bits.
+import type { Dataset } from "../data/dataset.ts";
+import { hashJson, type JsonObject } from "../data/json.ts";
+import { createSampler } from "../data/sampler.ts";
+import { loadSections } from "../data/sections.ts";
+import { storeFloat32, loadFloat32, type StoredTensor } from "../data/tensors.ts";
+import type { Engine } from "../engine/engine.ts";
+import { EXIT_CODES, UserError } from "../errors.ts";
+import type { Files } from "../files.ts";
+import type { Blueprint } from "../kernel/blueprint.ts";
+import { createBatches } from "./batches.ts";
+import { saveCheckpoint, startCheckpoints } from "./checkpoint.ts";
+import { FREE_ON_RESUME, type TrainConfig } from "./config.ts";
+import { resolveScales } from "./objective.ts";
+import { createRun, resumeRun, type MetricsRecord, type Run } from "./run.ts";
+import { checkContinuation, type TrainState } from "./state.ts";
+import { buildTrainingStep, type StepMetrics, type TrainingStep } from "./training.ts";
+import { writeWeights } from "./weights.ts";
+
+export interface TrainOptions {
+  readonly engine: Engine;
+  readonly files: Files;
+  readonly dataset: Dataset;
+  /** As asked for; nulls are resolved from the data. On resume it is the run's own. */
+  readonly config: TrainConfig;
+  /** The run's folder. */
+  readonly out: string;
+  readonly resume?: boolean;
+  readonly force?: boolean;
+  /** What the run ran on: versions, adapter, driver. */
+  readonly environment: JsonObject;
+  /** Aborted: the step in progress is finished, a checkpoint is written, and `train` returns. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: Progress) => void;
+  /** Lines for people: what was passed over at resume, skipped steps. */
+  readonly onNote?: (line: string) => void;
+}
+
+export interface Progress {
+  readonly step: number;
+  readonly steps: number;
+  readonly metrics: StepMetrics;
+  /** Patches per second since training began here. */
+  readonly rate: number;
+  /** Seconds left at that rate. */
+  readonly eta: number;
+  /** Share of the time in which the device waited for patches. */
+  readonly waiting: number;
+  /** Bytes on the device. */
+  readonly memory: number;
+}
+
+export interface TrainResult {
+  /** Whether all steps are done; otherwise the run was interrupted and can be continued. */
+  readonly finished: boolean;
+  readonly step: number;
+  readonly config: TrainConfig;
+  readonly last: StepMetrics | undefined;
+  readonly patchesPerSecond: number;
+  readonly parameters: number;
+  /** What the training step takes on the device. */
+  readonly statistics: TrainingStep["statistics"];
+}
+
+/** Non-finite steps in a row after which a run is given up. */
+const MAX_SKIPPED = 8;
+/** Metrics are flushed to the disk at least this often, in steps. */
+const FLUSH_EVERY = 20;
+
+/**
+ * Trains to `config.steps`. The same device, build, configuration and data give the same weights, whether or not the run
+ * was killed and resumed in between.
+ * @throws UserError 65 on resume with other settings or data, 70 after eight non-finite steps in a row, 73–75 for files
+ */
+export async function train(options: TrainOptions): Promise<TrainResult> {
+  const { engine, files, dataset } = options;
+  const note = options.onNote ?? (() => {});
+  const cache = loadSections(dataset, files);
+  const drawing = (config: TrainConfig) =>
+    createSampler(dataset, {
+      seed: config.seed,
+      groupSize: config.batch.groupSize,
+      groupsPerBatch: config.batch.groups,
+      radiusMm: config.batch.radiusMm!,
+      holdOut: config.holdOut,
+    });
+  // The extent is measured over what training may see; a first sampler with any radius tells which samples those are.
+  const members = drawing({ ...options.config, batch: { ...options.config.batch, radiusMm: 1 } }).members;
+  const config = await resolveScales(options.config, dataset, cache, members);
+  const sampler = drawing(config);
+  const plainConfig = toJson(config);
+  const hashes = { config: hashJson(plainConfig), data: dataset.hash, model: "" };
+
+  const resumed = options.resume
+    ? await resumeRun(files, options.out, (state) => checkContinuation(state, { config: plainConfig, hashes: { ...hashes, model: state.hashes.model } }, FREE_ON_RESUME))
+    : undefined;
+  const run: Run = resumed?.run ?? (await createRun(files, options.out, { config: plainConfig, environment: options.environment, force: options.force ?? false }));
+  let step: TrainingStep | undefined;
+  try {
+    resumed?.checkpoint.skipped.forEach(note);
+    const state = resumed?.checkpoint.state;
+    const pinned = new Map((state?.blueprints ?? []).map((text) => JSON.parse(text) as [string, Blueprint]));
+    step = await buildTrainingStep(engine, config, pinned);
+    const model = hashJson(step.modelDefinition);
+    if (state) {
+      if (state.hashes.model !== model) checkContinuation(state, { config: plainConfig, hashes: { ...hashes, model } }, FREE_ON_RESUME);
+      await step.restore(loadTensors(state));
+    }
+    const batches = createBatches(dataset, cache, sampler, config);
+    let done = state?.step ?? 0;
+    const snapshot = async (): Promise<TrainState> => ({
+      step: done,
+      tensors: storeTensors(await step!.snapshot()),
+      config: plainConfig,
+      hashes: { ...hashes, model },
+      rng: { seed: config.seed },
+      cursor: batches.cursorOf(done),
+      metricsOffset: run.metricsSize,
+      blueprints: step!.pinned,
+      environment: run.environment,
+    });
+    if (!state) await startCheckpoints(files, run.checkpoints, await snapshot(), config.checkpoint.keep);
+
+    const pending: MetricsRecord[] = [];
+    const flush = async () => {
+      await run.appendMetrics(pending.splice(0));
+    };
+    let last: StepMetrics | undefined;
+    let skippedInARow = 0;
+    let waited = 0;
+    const began = performance.now();
+    const first = done;
+    let saved = done;
+    let next = done < config.steps ? batches.load(done) : undefined;
+    while (done < config.steps && !options.signal?.aborted) {
+      const before = performance.now();
+      const batch = await next!;
+      waited += performance.now() - before;
+      const running = step.run(batch, done);
+      // The next batch is read while the device works on this one.
+      next = done + 1 < config.steps ? batches.load(done + 1) : undefined;
+      next?.catch(() => undefined); // reported when it is awaited
+      last = await running;
+      done++;
+      pending.push({ step: done, ...last });
+      skippedInARow = last.skipped ? skippedInARow + 1 : 0;
+      if (last.skipped) note(`step ${done}: a gradient is not finite; the step is skipped (${skippedInARow} in a row)`);
+      if (skippedInARow >= MAX_SKIPPED) {
+        await flush();
+        throw new UserError(EXIT_CODES.internal, `train: ${MAX_SKIPPED} steps in a row were not finite, the last is step ${done}`, [
+          `The checkpoint of step ${saved} in ${run.checkpoints} is from before.`,
+          `CYTONET_DEBUG=nan names the first operation that makes such a number; a smaller optimizer.learningRate or a larger loss.tau often helps.`,
+        ]);
+      }
+      const seconds = (performance.now() - began) / 1000;
+      const rate = ((done - first) * batches.patches) / seconds;
+      options.onProgress?.({
+        step: done,
+        steps: config.steps,
+        metrics: last,
+        rate,
+        eta: ((config.steps - done) * batches.patches) / rate,
+        waiting: waited / 1000 / seconds,
+        memory: engine.device.ledger().total,
+      });
+      if (pending.length >= FLUSH_EVERY) await flush();
+      if (done % config.checkpoint.every === 0 && done < config.steps) {
+        await flush();
+        await saveCheckpoint(files, run.checkpoints, await snapshot(), config.checkpoint.keep);
+        saved = done;
+      }
+      if (done % FLUSH_EVERY === 0) await run.appendScalars(done, Date.now() / 1000, scalarsOf(last));
+    }
+    await flush();
+    const finished = done >= config.steps;
+    if (saved < done) await saveCheckpoint(files, run.checkpoints, await snapshot(), config.checkpoint.keep);
+    if (finished) await writeWeights(files, run.weights, { tensors: storeTensors(await step.weights()), config: plainConfig, step: done });
+    const seconds = (performance.now() - began) / 1000;
+    return {
+      finished,
+      step: done,
+      config,
+      last,
+      patchesPerSecond: done > first ? ((done - first) * batches.patches) / seconds : 0,
+      parameters: step.parameters,
+      statistics: step.statistics,
+    };
+  } finally {
+    step?.dispose();
+    await run.release();
+  }
+}
+
+
+function toJson(config: TrainConfig): JsonObject {
+  return JSON.parse(JSON.stringify(config)) as JsonObject;
+}
+
+function scalarsOf(metrics: StepMetrics): Map<string, number> {
+  return new Map(Object.entries(metrics).filter((entry): entry is [string, number] => typeof entry[1] === "number"));
+}
+
+function storeTensors(tensors: ReadonlyMap<string, { readonly data: Float32Array; readonly shape: readonly number[] }>): Map<string, StoredTensor> {
+  return new Map([...tensors].map(([name, { data, shape }]) => [name, storeFloat32(data, shape)]));
+}
+
+function loadTensors(state: TrainState): Map<string, Float32Array> {
+  return new Map(
+    [...state.tensors].map(([name, tensor]) => {
+      const values = loadFloat32(tensor);
+      if (!values) throw new UserError(EXIT_CODES.badData, `checkpoint of step ${state.step}: ${name} is ${tensor.dtype}, expected F32`);
+      return [name, values];
+    }),
+  );
+}
