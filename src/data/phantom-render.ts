@@ -2,7 +2,7 @@
 import { randomStream, type Words2 } from "../kernel/rng.ts";
 import type { Image } from "./image.ts";
 import { makeProfile, type Profile } from "./phantom-profile.ts";
-import { localThickness, type Placement, type Shape } from "./phantom-shape.ts";
+import type { Placement, Shape } from "./phantom-shape.ts";
 
 /** Side, in pixels, of the tiles on whose corners the shape is evaluated; between them depth is interpolated. */
 const TILE = 4;
@@ -37,11 +37,11 @@ function evaluate(shape: Shape, profile: Profile, placement: Placement, { width,
   for (let r = 0; r < rows; r++) {
     for (let c = 0; c < columns; c++) {
       const [x, y] = placement.toTemplate((c * TILE * pixelSizeUm) / 1000, (r * TILE * pixelSizeUm) / 1000);
-      const { depth, arc, floor } = shape.locate(x, y);
+      const { depth, arc, relative } = shape.locate(x, y, profile.thickness);
       const i = r * columns + c;
       field.depth[i] = depth;
       field.arc[i] = arc;
-      field.relative[i] = depth / localThickness(shape.thickness, profile.thickness(arc), floor);
+      field.relative[i] = relative;
     }
   }
   return field;

@@ -17,8 +17,11 @@ export interface Shape {
   readonly length: number;
   /** Cortical thickness in mm where the ribbon is straight. */
   readonly thickness: number;
-  /** Place of a point (x right, y down, mm in the template): distance to the pia (negative outside the tissue), mm along the ribbon, and how near a sulcus' floor, 0 to 1. */
-  locate(x: number, y: number): { depth: number; arc: number; floor: number };
+  /**
+   * Place of a point (x right, y down, mm in the template): distance to the pia in mm (negative outside the tissue), mm along the ribbon,
+   * and the depth relative to the local thickness: 0 at the pia, 1 at the white matter. `relativeThickness` says how thick the cortex is along the ribbon.
+   */
+  locate(x: number, y: number, relativeThickness: (arc: number) => number): { depth: number; arc: number; relative: number };
 }
 
 /** One section of one brain: point of the image (mm) → place in the template, which is the reference space of all brains. */
@@ -30,6 +33,10 @@ export interface Placement {
 const LINE_POINTS = 14;
 /** Radius, in mm, with which gyral shoulders are rounded. */
 const ROUNDING_MM = 1.3;
+/** Where two parts of the surface are equally near, thickness passes from one's to the other's over about this many mm. */
+const CHANGE_MM = 0.15;
+/** The floor of a sulcus has cortex thinner by this share. */
+const FLOOR_THINNING = 0.22;
 const STREAM_SHAPE = 11;
 
 /** Polynomial smooth minimum: equals min beyond `k` of difference, rounds the edge within. */
@@ -79,14 +86,14 @@ export function makeShape(key: Words2, width: number, height: number, z: number)
     folded += 2 * depth;
   }
 
-  const locate = (x: number, y: number): { depth: number; arc: number; floor: number } => {
+  const locate: Shape["locate"] = (x, y, relativeThickness) => {
     const g = slope(x);
     const open = (y - surface(x)) / Math.sqrt(1 + g * g);
     const passed = sulci.reduce((sum, sulcus) => (sulcus.x < x ? sum + 2 * sulcus.depth : sum), 0);
     let depth = open;
     let nearest = open;
     let arc = x + passed;
-    let floor = 0;
+    const parts = [{ distance: open, arc, floor: 0 }];
     for (const sulcus of sulci) {
       let best = Number.POSITIVE_INFINITY;
       let along = 0;
@@ -106,19 +113,22 @@ export function makeShape(key: Words2, width: number, height: number, z: number)
         }
       }
       depth = smoothMin(depth, best, ROUNDING_MM);
+      const t = along * sulcus.depth;
+      const here = side < 0 ? sulcus.arc + t : sulcus.arc + 2 * sulcus.depth - t;
+      parts.push({ distance: best, arc: here, floor: Math.min(1, Math.max(0, (along - 0.75) * 4)) });
       if (best < nearest) {
         nearest = best;
-        const t = along * sulcus.depth;
-        arc = side < 0 ? sulcus.arc + t : sulcus.arc + 2 * sulcus.depth - t;
-        floor = Math.max(0, (along - 0.75) * 4);
+        arc = here;
       }
     }
-    return { depth, arc, floor };
+    let local = 0;
+    let total = 0;
+    for (const part of parts) {
+      const weight = Math.exp((nearest - part.distance) / CHANGE_MM);
+      local += weight * relativeThickness(part.arc) * (1 - FLOOR_THINNING * part.floor);
+      total += weight;
+    }
+    return { depth, arc, relative: depth / ((thickness * local) / total) };
   };
   return { length: width + folded, thickness, locate };
-}
-
-/** Cortex is thinner at the floor of a sulcus. */
-export function localThickness(base: number, relative: number, floor: number): number {
-  return base * relative * (1 - 0.22 * Math.min(1, floor));
 }

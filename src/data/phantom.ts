@@ -5,7 +5,7 @@ import { keyOfSeed, randomStream, type Words2 } from "../kernel/rng.ts";
 import { DATASET_SCHEMA, type Dataset, type Manifest } from "./dataset.ts";
 import { renderSection } from "./phantom-render.ts";
 import { makeProfile, PHANTOM_AREAS, PHANTOM_LAYERS } from "./phantom-profile.ts";
-import { localThickness, makeShape, type Placement, type Shape } from "./phantom-shape.ts";
+import { makeShape, type Placement, type Shape } from "./phantom-shape.ts";
 import { encodePng } from "./png.ts";
 import { writeDataset, type DatasetParts, type SampleRow, type WriteOptions } from "./write-dataset.ts";
 
@@ -75,8 +75,7 @@ function* placeSamples(id: string, shape: Shape, placement: Placement, options: 
       const [x, y] = [(column + (row % 2 === 0 ? 0.25 : 0.75)) * step, (row + 0.5) * rise];
       if (x > width || y > height) continue;
       const [tx, ty] = placement.toTemplate(x, y);
-      const { depth, arc, floor } = shape.locate(tx, ty);
-      const relative = depth / localThickness(shape.thickness, profile.thickness(arc), floor);
+      const { arc, relative } = shape.locate(tx, ty, profile.thickness);
       if (relative < 0 || relative > SAMPLED_DEPTH) continue;
       const layer = PHANTOM_LAYERS[profile.tissue(arc, relative).layer] ?? "WM";
       yield { section: id, xUm: x * 1000, yUm: y * 1000, position: [tx, ty, placement.z], labels: [layer, PHANTOM_AREAS[profile.area(arc)] ?? ""] };
