@@ -31,7 +31,7 @@ function buildForNode() {
     chunkNames: "chunks/[name]-[hash]",
     outdir: dist,
     outbase: join(root, "src"),
-    entryPoints: ["src/index.ts", "src/cli/main.ts"],
+    entryPoints: ["src/index.ts", "src/cli/main.ts", "src/host/node-serve.ts"],
   });
 }
 
@@ -60,7 +60,7 @@ async function emitTypes() {
 }
 
 // Old chunks carry other hashes: remove what esbuild writes, keep the declarations where they are not rebuilt.
-const stale = fast ? ["chunks", "cli", "web", "index.js", "browser.js"] : [""];
+const stale = fast ? ["chunks", "cli", "host", "web", "index.js", "browser.js"] : [""];
 await Promise.all(stale.map((name) => rm(join(dist, name), { recursive: true, force: true })));
 await mkdir(dist, { recursive: true });
 await Promise.all([buildForNode(), buildForBrowser(), buildPage()]);

@@ -1,0 +1,117 @@
+// The package as others get it: packed, put into another project with its declared dependencies only, and used there.
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { gunzipSync } from "node:zlib";
+import { build } from "esbuild";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readTar } from "../src/host/node-unpack.ts";
+import { VERSION } from "../src/version.ts";
+import { whyNoChromium } from "./browser/chromium.ts";
+import { openSite } from "./browser/page.ts";
+import { projectRoot } from "./support/bundle.ts";
+
+interface Manifest {
+  readonly dependencies: Record<string, string>;
+}
+
+const CONSUMER = `
+import { VERSION, UserError, createMemoryFiles, listAdapters, openAdapter, type AdapterHandle, type Files } from "cytonet";
+
+export const files: Files = createMemoryFiles();
+export const open = (): Promise<AdapterHandle> => openAdapter({ adapter: "swiftshader" });
+export async function roundTrip(): Promise<string> {
+  await files.writeAtomic("a", new TextEncoder().encode(VERSION));
+  return new TextDecoder().decode(await files.read("a"));
+}
+export async function describeMissing(): Promise<number> {
+  return files.read("b").then(() => 0, (error: unknown) => (error instanceof UserError ? error.exitCode : -1));
+}
+export const count = async (): Promise<number> => (await listAdapters()).length;
+// @ts-expect-error: options are typed
+export const wrong = () => openAdapter({ adapter: 5 });
+`;
+
+let consumer = "";
+beforeAll(async () => {
+  if (!existsSync(join(projectRoot, "dist/types/src/index.d.ts"))) execFileSync(process.execPath, ["scripts/build.mjs"], { cwd: projectRoot });
+  consumer = await mkdtemp(join(tmpdir(), "cytonet-consumer-"));
+  const modules = join(consumer, "node_modules");
+  await mkdir(modules);
+  execFileSync("npm", ["pack", "--ignore-scripts", "--loglevel=error", "--pack-destination", consumer], { cwd: projectRoot });
+  const packed = (await readdir(consumer)).find((name) => name.endsWith(".tgz")) ?? "";
+  for (const { name, bytes } of readTar(gunzipSync(await readFile(join(consumer, packed))))) {
+    const path = join(modules, name.replace(/^package\//, "cytonet/"));
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, bytes);
+  }
+  const manifest = JSON.parse(await readFile(join(modules, "cytonet/package.json"), "utf8")) as Manifest;
+  for (const name of Object.keys(manifest.dependencies)) {
+    await mkdir(dirname(join(modules, name)), { recursive: true });
+    await symlink(join(projectRoot, "node_modules", name), join(modules, name));
+  }
+  await writeFile(join(consumer, "package.json"), JSON.stringify({ name: "consumer", type: "module" }));
+  await writeFile(join(consumer, "consumer.ts"), CONSUMER);
+});
+afterAll(() => rm(consumer, { recursive: true, force: true }));
+
+test("holds no sources, tests or maps", async () => {
+  const names = await readdir(join(consumer, "node_modules/cytonet"), { recursive: true });
+  expect(names).toContain(join("dist", "index.js"));
+  expect(names.filter((name) => /\.map$|(^|[\\/])(test|scripts)[\\/]|(?<!\.d)\.ts$/.test(name))).toEqual([]);
+});
+
+describe.each([
+  ["bundler", "esnext"],
+  ["nodenext", "nodenext"],
+])("TypeScript with module resolution %s", (moduleResolution, module) => {
+  test("finds types and holds users to them", async () => {
+    const config = `tsconfig.${moduleResolution}.json`;
+    const options = { strict: true, target: "es2022", lib: ["es2022", "dom"], types: [], noEmit: true, module, moduleResolution };
+    await writeFile(join(consumer, config), JSON.stringify({ compilerOptions: options, files: ["consumer.ts"] }));
+    const { status, stdout } = spawnSync(process.execPath, [join(projectRoot, "node_modules/typescript/bin/tsc"), "-p", config], { cwd: consumer, encoding: "utf8" });
+    expect(stdout).toBe("");
+    expect(status).toBe(0);
+  });
+});
+
+test("runs in Node", async () => {
+  const script = 'import { VERSION, nodeFiles, listAdapters } from "cytonet"; console.log(VERSION, typeof nodeFiles.read, Array.isArray(await listAdapters())); process.exit(0);';
+  await writeFile(join(consumer, "run.mjs"), script);
+  expect(execFileSync(process.execPath, ["run.mjs"], { cwd: consumer, encoding: "utf8" }).trim()).toBe(`${VERSION} function true`);
+});
+
+test.skipIf(whyNoChromium() !== undefined)("runs in a bundled page, with nothing of Node in it", async () => {
+  const { outputFiles } = await build({ absWorkingDir: consumer, entryPoints: ["consumer.ts"], bundle: true, format: "esm", platform: "browser", write: false, logLevel: "error" });
+  const code = outputFiles[0]?.text ?? "";
+  expect(code).not.toMatch(/from\s*"node:|require\(/);
+  const contents = new Map([
+    ["/index.html", '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/entry.js"></script>'],
+    ["/entry.js", 'import * as entry from "/consumer.js"; globalThis.entry = entry;'],
+    ["/consumer.js", code],
+  ]);
+  const opened = await openSite({ contents });
+  try {
+    expect(await opened.call("roundTrip")).toBe(VERSION);
+    expect(await opened.call("describeMissing")).toBe(66);
+    expect(await opened.call("count")).toBe(1);
+  } finally {
+    await opened.close();
+  }
+});
+
+test("the program answers --help and --version without Dawn", async () => {
+  const dawn = join(consumer, "node_modules/webgpu");
+  await rm(dawn);
+  try {
+    const run = (...args: string[]): string =>
+      execFileSync(process.execPath, [join(consumer, "node_modules/cytonet/dist/cli/main.js"), ...args], { encoding: "utf8" });
+    expect(run("--version").trim()).toBe(VERSION);
+    expect(run("--help")).toContain("Usage: cytonet");
+    expect(run("--help", "exit-codes")).toMatch(/69 {2}unavailable/);
+  } finally {
+    await symlink(join(projectRoot, "node_modules/webgpu"), dawn);
+  }
+});
