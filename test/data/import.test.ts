@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import jpeg from "jpeg-js";
 import { describe, expect, test } from "vitest";
 import { importDataset } from "../../src/data/import-dataset.ts";
 import type { ImportOptions } from "../../src/data/import-options.ts";
@@ -10,6 +11,7 @@ import { encodePng } from "../../src/data/png.ts";
 import { readDataset } from "../../src/data/read-dataset.ts";
 import { UserError } from "../../src/errors.ts";
 import { nodeFiles } from "../../src/host/files-node.ts";
+import { keyOfSeed, randomStream } from "../../src/kernel/rng.ts";
 import { createMemoryFiles } from "./memory-files.ts";
 
 const png = (width: number, height: number, value = 0): Uint8Array => encodePng({ width, height, channels: 3, data: new Uint8Array(width * height * 3).fill(value) });
@@ -93,6 +95,14 @@ describe("importing", () => {
     expect(dataset.sections[0]?.transform).toBeUndefined();
   });
 
+  test("JPEG sections stay JPEG", async () => {
+    const pixels = new Uint8Array(20 * 10 * 4).fill(90);
+    const scan = new Uint8Array(jpeg.encode({ width: 20, height: 10, data: pixels }, 90).data);
+    const options: ImportOptions = { source: "in", table: "t.csv", image: "{section}.JPG", section: "s", x: "x", y: "y", units: "px", pixelSizeUm: 2, spaceBy: "section" };
+    const dataset = await importDataset(options, "o", makeSource({ "in/t.csv": "s,x,y\nC,20,10\n", "in/C.JPG": scan }));
+    expect(dataset.sections[0]).toMatchObject({ file: "images/C.jpg", width: 20, height: 10 });
+  });
+
   test("names of sections become harmless, distinct file names", async () => {
     const table = "s,x,y,file\n../a b,0,0,A\n..\\a b,0,0,B\n";
     const dataset = await importDataset({ source: "in", table: "t.csv", image: "{file}/scan.png", section: "s", x: "x", y: "y", units: "px", pixelSizeUm: 1, spaceBy: "section" }, "o", makeSource({ "in/t.csv": table }));
@@ -147,6 +157,33 @@ describe("mistakes", () => {
       expect([...files.contents.keys()].filter((path) => path.startsWith("out"))).toEqual([]);
     }
   });
+});
+
+test("damaged tables never give anything but a dataset or a UserError, and nothing is left after an error", async () => {
+  const stream = randomStream(keyOfSeed(6), [0, 0, 0]);
+  const alphabet = '",\n\r0-.eABnN\0é ';
+  let refused = 0;
+  for (let round = 0; round < 600; round++) {
+    const mutate = (text: string): string => {
+      let mutated = text;
+      for (let k = 0; k <= stream.below(3); k++) {
+        const at = stream.below(mutated.length + 1);
+        mutated = mutated.slice(0, at) + (stream.below(2) === 0 ? (alphabet[stream.below(alphabet.length)] ?? "") : "") + mutated.slice(at + stream.below(3));
+      }
+      return mutated;
+    };
+    const files = makeSource(round % 3 === 0 ? { "in/slides.csv": mutate(SLIDES) } : { "in/spots.csv": mutate(SPOTS) });
+    const error = await importDataset(OPTIONS, "o", files).then(
+      async () => void (await readDataset(files, "o")),
+      (reason: unknown) => reason,
+    );
+    if (error === undefined) continue;
+    expect(error).toBeInstanceOf(UserError);
+    expect([2, 65, 66]).toContain((error as UserError).exitCode);
+    expect([...files.contents.keys()].every((path) => path.startsWith("in/"))).toBe(true);
+    refused += 1;
+  }
+  expect(refused).toBeGreaterThan(200);
 });
 
 const real = process.env["CYTONET_TEST_DATA"];

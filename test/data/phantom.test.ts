@@ -7,6 +7,7 @@ import { makeShape } from "../../src/data/phantom-shape.ts";
 import { readDataset } from "../../src/data/read-dataset.ts";
 import { cropWindows, loadSections } from "../../src/data/sections.ts";
 import { UserError } from "../../src/errors.ts";
+import { createMemoryFiles as createHostFiles } from "../../src/host/files-memory.ts";
 import { keyOfSeed } from "../../src/kernel/rng.ts";
 import { createMemoryFiles } from "./memory-files.ts";
 
@@ -23,6 +24,13 @@ describe("generated sections", () => {
     expect(labels.get("layer")?.names).toEqual(PHANTOM_LAYERS);
     expect(labels.get("area")?.names).toEqual(PHANTOM_AREAS);
     for (const [name, { names, codes }] of labels) expect([...new Set(codes)].sort(), name).toEqual(names.map((_, i) => i));
+  });
+
+  test("written through the library's own files in memory", async () => {
+    const files = createHostFiles();
+    const dataset = await generateDataset({ seed: 1, width: 96, height: 64, pixelSizeUm: 80 }, "deep/er/p", files);
+    expect(await readDataset(files, "deep/er/p")).toEqual(dataset);
+    expect((await files.list("deep/er")).map(({ name }) => name)).toEqual(["p"]);
   });
 
   test("the same seed gives the same bytes, another seed and another section give others", async () => {
