@@ -20,7 +20,8 @@ const ROUNDS = 500;
  */
 export function principalComponents(values: ArrayLike<number>, count: number, channels: number, k: number): Components {
   const mean = new Float64Array(channels);
-  for (let i = 0; i < count; i++) for (let c = 0; c < channels; c++) mean[c]! += values[i * channels + c]! / count;
+  for (let i = 0; i < count; i++) for (let c = 0; c < channels; c++) mean[c]! += values[i * channels + c]!;
+  for (let c = 0; c < channels; c++) mean[c]! /= Math.max(1, count);
   const covariance = new Float64Array(channels * channels);
   const row = new Float64Array(channels);
   for (let i = 0; i < count; i++) {

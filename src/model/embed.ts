@@ -1,7 +1,7 @@
 // Embedding: patches through the encoder with the weights of a run, without augmentation; the same path in Node and in browsers.
 import { type Dataset } from "../data/dataset.ts";
-import { decodeImage } from "../data/decode.ts";
 import type { Embeddings } from "../data/embeddings.ts";
+import { openImage } from "../data/image-dataset.ts";
 import { cropWindows, loadSections, type SectionCache } from "../data/sections.ts";
 import { loadFloat32 } from "../data/tensors.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -128,41 +128,11 @@ async function embedSamples(engine: Engine, dataset: Dataset, cache: SectionCach
 }
 
 /**
- * Features of one image on a grid of places `strideUm` apart (default: half a patch), those whose patch lies within it.
- * Throws UserError 65 where the image holds no whole patch.
+ * Features of one image on a grid of places `strideUm` apart (default: half a patch).
+ * Errors: UserError 65 for a damaged image, 66 for a missing one.
  */
 export async function embedImage(engine: Engine, path: string, options: EmbedOptions & { readonly pixelSizeUm: number; readonly strideUm?: number }): Promise<Embeddings | undefined> {
-  const bytes = await options.files.read(path);
-  const { width, height } = decodeImage(bytes, path);
-  const config = resolveConfig(flattenSettings(options.weights.config));
-  const side = config.data.patch * (config.data.pixelSizeUm ?? options.pixelSizeUm);
-  const stride = options.strideUm ?? side / 2;
-  const [across, down] = [width * options.pixelSizeUm, height * options.pixelSizeUm];
-  const places: [number, number][] = [];
-  for (let y = side / 2; y <= down - side / 2; y += stride) for (let x = side / 2; x <= across - side / 2; x += stride) places.push([x, y]);
-  if (places.length === 0)
-    throw new UserError(EXIT_CODES.badData, `${path}: ${across.toFixed(0)} × ${down.toFixed(0)} µm, expected at least one patch of ${side.toFixed(0)} µm`, ["Check --pixel-size, or use weights of a smaller patch."]);
-  const slash = path.lastIndexOf("/");
-  const dataset: Dataset = {
-    name: "image",
-    path: slash < 0 ? "." : path.slice(0, slash),
-    brains: [{ id: "image" }],
-    sections: [{ id: "image", brain: "image", file: path.slice(slash + 1), width, height, pixelSizeUm: options.pixelSizeUm, space: "image" }],
-    spaces: ["image"],
-    samples: {
-      count: places.length,
-      section: new Uint32Array(places.length),
-      x: Float64Array.from(places, ([x]) => x),
-      y: Float64Array.from(places, ([, y]) => y),
-      position: Float32Array.from(places.flatMap(([x, y]) => [x / 1000, y / 1000, 0])),
-      space: new Int32Array(places.length),
-      labels: new Map(),
-      ids: undefined,
-    },
-    hash: "",
-  };
-  const cache = loadSections(dataset, options.files);
-  const values = await embedSamples(engine, dataset, cache, options);
-  if (!values) return undefined;
-  return { values, count: places.length, channels: values.length / places.length, columns: new Map([["x_um", dataset.samples.x], ["y_um", dataset.samples.y]]) };
+  const { patch, pixelSizeUm } = resolveConfig(flattenSettings(options.weights.config)).data;
+  const strideUm = options.strideUm ?? (patch * (pixelSizeUm ?? options.pixelSizeUm)) / 2;
+  return embedDataset(engine, await openImage(options.files, path, { pixelSizeUm: options.pixelSizeUm, strideUm }), options);
 }

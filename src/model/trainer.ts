@@ -14,7 +14,7 @@ import { FREE_ON_RESUME, type TrainConfig } from "./config.ts";
 import { resolveScales } from "./objective.ts";
 import { createRun, resumeRun, type MetricsRecord, type Run } from "./run.ts";
 import { checkContinuation, type TrainState } from "./state.ts";
-import { buildTrainingStep, type StepMetrics, type TrainingStep } from "./training.ts";
+import { buildTrainingStep, modelDefinition, type StepMetrics, type TrainingStep } from "./training.ts";
 import { writeWeights } from "./weights.ts";
 
 export interface TrainOptions {
@@ -89,10 +89,10 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const config = await resolveScales(options.config, dataset, cache, members);
   const sampler = drawing(config);
   const plainConfig = toJson(config);
-  const hashes = { config: hashJson(plainConfig), data: dataset.hash, model: "" };
+  const hashes = { config: hashJson(plainConfig), data: dataset.hash, model: hashJson(modelDefinition(config)) };
 
   const resumed = options.resume
-    ? await resumeRun(files, options.out, (state) => checkContinuation(state, { config: plainConfig, hashes: { ...hashes, model: state.hashes.model } }, FREE_ON_RESUME))
+    ? await resumeRun(files, options.out, (state) => checkContinuation(state, { config: plainConfig, hashes }, FREE_ON_RESUME))
     : undefined;
   const run: Run = resumed?.run ?? (await createRun(files, options.out, { config: plainConfig, environment: options.environment, force: options.force ?? false }));
   let step: TrainingStep | undefined;
@@ -101,18 +101,14 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     const state = resumed?.checkpoint.state;
     const pinned = new Map((state?.blueprints ?? []).map((text) => JSON.parse(text) as [string, Blueprint]));
     step = await buildTrainingStep(engine, config, pinned);
-    const model = hashJson(step.modelDefinition);
-    if (state) {
-      if (state.hashes.model !== model) checkContinuation(state, { config: plainConfig, hashes: { ...hashes, model } }, FREE_ON_RESUME);
-      await step.restore(loadTensors(state));
-    }
+    if (state) step.restore(loadTensors(state));
     const batches = createBatches(dataset, cache, sampler, config);
     let done = state?.step ?? 0;
     const snapshot = async (): Promise<TrainState> => ({
       step: done,
       tensors: storeTensors(await step!.snapshot()),
       config: plainConfig,
-      hashes: { ...hashes, model },
+      hashes,
       rng: { seed: config.seed },
       cursor: batches.cursorOf(done),
       metricsOffset: run.metricsSize,

@@ -1,0 +1,198 @@
+// One optimizer step as a plan: augment → encode → project → loss → gradients → update, everything on the device.
+import type { JsonObject } from "../data/json.ts";
+import { f32, u32, type Engine } from "../engine/engine.ts";
+import { problemKey, type PlanStatistics } from "../engine/plan.ts";
+import { constant, place, reshape, scope, sizeOf, type Tensor } from "../engine/trace.ts";
+import { EXIT_CODES, UserError } from "../errors.ts";
+import type { Blueprint } from "../kernel/blueprint.ts";
+import { gradients } from "../ops/grad.ts";
+import { adjust, affineCrop, blur, normalise } from "../ops/image.ts";
+import { adamw, CONTROL, CONTROL_SIZE, gradientControl, HYPER, HYPER_SIZE, sgd } from "../ops/optim.ts";
+import { concat } from "../ops/shape.ts";
+import { spatialNce } from "../ops/spatial-nce.ts";
+import { windowSide } from "./augment.ts";
+import type { HostBatch } from "./batches.ts";
+import type { TrainConfig } from "./config.ts";
+import { describePreset, freeWeights } from "./embed.ts";
+import { bindParameters, createWeights, type Parameters } from "./parameters.ts";
+import { encode, findPreset, project } from "./presets.ts";
+import { warmupCosine } from "./schedule.ts";
+
+/** What a step reports. A skipped step changed nothing. */
+export interface StepMetrics {
+  readonly loss: number;
+  /** Loss above its floor, the entropy of the targets: the Kullback–Leibler divergence that training can remove. */
+  readonly divergence: number;
+  /** Anchors that have a positive. */
+  readonly anchors: number;
+  readonly gradientNorm: number;
+  readonly learningRate: number;
+  readonly skipped: boolean;
+  readonly [name: string]: number | boolean;
+}
+
+export interface HostTensor {
+  readonly data: Float32Array;
+  readonly shape: readonly number[];
+}
+
+export interface TrainingStep {
+  readonly statistics: PlanStatistics;
+  /** Learned values. */
+  readonly parameters: number;
+  /** JSON of [problem, blueprint] pairs: the kernels in use. */
+  readonly pinned: readonly string[];
+  /** Runs step `step` (from 0). */
+  run(batch: HostBatch, step: number): Promise<StepMetrics>;
+  /** Everything that decides the next step. */
+  snapshot(): Promise<Map<string, HostTensor>>;
+  restore(tensors: ReadonlyMap<string, Float32Array>): void;
+  /** Parameters and running statistics. */
+  weights(): Promise<Map<string, HostTensor>>;
+  /** Passes, memory and dispatches as text. */
+  describe(): string;
+  dispose(): void;
+}
+
+/** What makes a model this model: names, shapes and beginnings of its tensors. */
+export function modelDefinition(config: TrainConfig): JsonObject {
+  const { parameters, statistics } = describePreset(findPreset(config.preset), config.data.patch);
+  return JSON.parse(JSON.stringify({ preset: config.preset, parameters, statistics })) as JsonObject;
+}
+
+/** The loss is multiplied by this before it flows back in f16, and gradients are divided by it: small ones would vanish. */
+const F16_LOSS_SCALE = 1024;
+
+/** Builds the step of a configuration whose nulls are resolved. */
+export async function buildTrainingStep(engine: Engine, config: TrainConfig, pinned: ReadonlyMap<string, Blueprint> = new Map()): Promise<TrainingStep> {
+  const preset = findPreset(config.preset);
+  const { patch } = config.data;
+  const n = config.batch.groups * config.batch.groupSize;
+  const { views } = config.batch;
+  const rows = n * views;
+  const side = windowSide(config);
+  const weights = createWeights(engine, describePreset(preset, patch), config.seed);
+  const { flat } = weights;
+  // Gradients in the same places as their parameters; the gaps between stay zero.
+  const gradientGroup = engine.stateGroup("gradients", weights.spec.parameters);
+  const moments = { m: engine.state("optimizer.m", flat.shape), v: engine.state("optimizer.v", flat.shape) };
+  const control = engine.state("optimizer.control", [CONTROL_SIZE]);
+  const lossScale = config.precision === "f16" ? F16_LOSS_SCALE : 1;
+
+  const inputs = {
+    windows: f32(n, side, side, 1),
+    position: f32(rows, 3),
+    space: { shape: [rows], dtype: "i32" as const },
+    sample: u32(rows),
+    hyper: f32(HYPER_SIZE),
+    seed: u32(2),
+    ...Object.fromEntries(Array.from({ length: views }, (_, v) => [[`matrix${v}`, f32(n, 6)] as const, [`adjust${v}`, f32(n, 4)] as const, [`blur${v}`, f32(n)] as const]).flat()),
+  };
+  const plan = await engine.plan(
+    (x: Readonly<Record<string, Tensor>>) => {
+      const patches = scope("augment", () => {
+        const each = Array.from({ length: views }, (_, v) => {
+          const cropped = affineCrop(x["windows"]!, x[`matrix${v}`]!, patch);
+          return blur(adjust(cropped, x[`adjust${v}`]!, x["seed"]!), x[`blur${v}`]!);
+        });
+        return normalise(views === 1 ? each[0]! : concat(each, 0), config.data.mean!, config.data.deviation!);
+      });
+      const p: Parameters & { readonly masters: ReadonlyMap<string, Tensor> } = bindParameters(weights, config.precision);
+      const z = project(preset, p, encode(preset, p, patches, { training: true }));
+      const { loss, entropy, anchors } = scope("loss", () =>
+        spatialNce(z, {
+          kernel: config.loss.kernel,
+          tau: config.loss.tau,
+          sigma: config.loss.sigmaMm!,
+          radius: config.loss.radiusMm!,
+          ignore: config.loss.ignoreMm ?? 0,
+          crossSpace: config.loss.crossSpace,
+          position: x["position"]!,
+          space: x["space"]!,
+          view: x["sample"]!,
+        }),
+      );
+      const names = [...p.masters.keys()];
+      const dy = constant(Float32Array.of(lossScale), loss.shape, "f32");
+      const found = gradients(loss, names.map((name) => p.masters.get(name)!), dy);
+      scope("optimizer", () => {
+        names.forEach((name, i) => {
+          const gradient = found[i];
+          const at = weights.spec.parameters.findIndex((spec) => spec.name === name);
+          if (gradient) place(reshape(gradient, gradientGroup.members[at]!.shape), gradientGroup.members[at]!);
+        });
+        const shared = { parameters: flat, gradients: gradientGroup.flat, control, hyper: x["hyper"]!, decayEnd: weights.decayEnd };
+        gradientControl({ gradients: gradientGroup.flat, control, hyper: x["hyper"]! });
+        if (config.optimizer.name === "adamw") adamw({ ...shared, ...moments });
+        else sgd({ ...shared, velocity: moments.m });
+      });
+      return { loss, entropy, anchors, control };
+    },
+    inputs,
+    { label: `train ${preset.name}`, pinned },
+  );
+
+  const read = async (tensors: Iterable<readonly [string, Tensor]>) => {
+    const out = new Map<string, HostTensor>();
+    for (const [name, tensor] of tensors) out.set(name, { data: (await engine.read(tensor)) as Float32Array, shape: tensor.shape });
+    return out;
+  };
+  const state = new Map<string, Tensor>([...weights.parameters, ...weights.statistics, ["optimizer.m", moments.m], ["optimizer.v", moments.v], ["optimizer.control", control]]);
+
+  return {
+    statistics: plan.statistics,
+    parameters: weights.count,
+    pinned: plan.program.nodes
+      .filter((node) => node.kind === "dispatch")
+      .map((node, i) => JSON.stringify([problemKey(node), plan.blueprints[i]]))
+      .filter((text, i, all) => all.indexOf(text) === i),
+    async run(batch, step) {
+      const { optimizer } = config;
+      const learningRate = optimizer.learningRate * warmupCosine(step, config.steps, optimizer.warmup);
+      const hyper = new Float32Array(HYPER_SIZE);
+      hyper[HYPER.learningRate] = learningRate;
+      hyper[HYPER.beta1] = optimizer.name === "adamw" ? optimizer.beta1 : optimizer.momentum;
+      hyper[HYPER.beta2] = optimizer.beta2;
+      hyper[HYPER.epsilon] = optimizer.epsilon;
+      hyper[HYPER.weightDecay] = optimizer.weightDecay;
+      hyper[HYPER.clip] = optimizer.clip;
+      hyper[HYPER.gradientScale] = 1 / lossScale;
+      const viewInputs = Object.fromEntries(batch.views.flatMap((view, v) => [[`matrix${v}`, view.matrix] as const, [`adjust${v}`, view.adjust] as const, [`blur${v}`, view.blur] as const]));
+      const out = await plan.run({
+        windows: batch.windows,
+        position: batch.position,
+        space: batch.space,
+        sample: batch.sample,
+        hyper,
+        seed: Uint32Array.of(config.seed, step),
+        ...viewInputs,
+      });
+      const first = (name: string) => out[name]![0]!;
+      const [loss, entropy] = [first("loss"), first("entropy")];
+      return {
+        loss,
+        divergence: loss - entropy,
+        anchors: first("anchors"),
+        gradientNorm: out["control"]![CONTROL.norm]!,
+        learningRate,
+        skipped: out["control"]![CONTROL.finite] === 0,
+      };
+    },
+    snapshot: () => read(state),
+    weights: () => read([...weights.parameters, ...weights.statistics]),
+    restore(tensors) {
+      for (const [name, tensor] of state) {
+        const data = tensors.get(name);
+        if (data?.length !== sizeOf(tensor.shape))
+          throw new UserError(EXIT_CODES.badData, `checkpoint: ${name} is ${data ? `${data.length} values` : "missing"}, expected [${tensor.shape.join(", ")}]`, ["The checkpoint belongs to another model; start the run again with --force."]);
+        engine.write(tensor, data);
+      }
+    },
+    describe: () => plan.describe(),
+    dispose() {
+      plan.dispose();
+      freeWeights(engine, weights);
+      for (const tensor of [gradientGroup.flat, moments.m, moments.v, control]) engine.free(tensor);
+    },
+  };
+}
