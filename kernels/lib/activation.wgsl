@@ -8,6 +8,11 @@ fn sigmoid(x: f32) -> f32 {
   let e = exp(-abs(x));
   return select(e, 1.0, x >= 0.0) / (1.0 + e);
 }
+// The built-in may be wrong by 1e-5; this by what exp and a division lose.
+fn hyperbolicTangent(x: f32) -> f32 {
+  let e = exp(-2.0 * abs(x));
+  return sign(x) * (1.0 - e) / (1.0 + e);
+}
 fn silu(x: f32) -> f32 { return x * sigmoid(x); }
 fn silu4(x: vec4f) -> vec4f { return vec4f(silu(x.x), silu(x.y), silu(x.z), silu(x.w)); }
 
@@ -24,3 +29,10 @@ fn normalCdf(x: f32) -> f32 {
 }
 fn gelu(x: f32) -> f32 { return x * normalCdf(x); }
 fn gelu4(x: vec4f) -> vec4f { return vec4f(gelu(x.x), gelu(x.y), gelu(x.z), gelu(x.w)); }
+
+// Slopes at x: Φ(x) + x φ(x), and σ(x) (1 + x (1 − σ(x))).
+fn geluSlope(x: f32) -> f32 { return normalCdf(x) + x * 0.3989422804 * exp(-0.5 * x * x); }
+fn siluSlope(x: f32) -> f32 {
+  let s = sigmoid(x);
+  return s * (1.0 + x * (1.0 - s));
+}

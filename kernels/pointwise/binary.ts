@@ -3,6 +3,7 @@ import { ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
 import { activationOf } from "../../src/kernel/special.ts";
 import { libraries } from "../lib/index.ts";
 import naive from "./binary.naive.wgsl?raw";
+import vector from "./binary.vector.wgsl?raw";
 
 /** Sizes of a case: extents d0..d3 of the result and, per operand, which of them it has (1) or repeats (0). */
 function broadcast(d: readonly [number, number, number, number], a: readonly number[], b: readonly number[]) {
@@ -10,6 +11,19 @@ function broadcast(d: readonly [number, number, number, number], a: readonly num
   const [a0, a1, a2, a3] = strides(a) as [number, number, number, number];
   const [b0, b1, b2, b3] = strides(b) as [number, number, number, number];
   return { d0: d[0], d1: d[1], d2: d[2], d3: d[3], a0, a1, a2, a3, b0, b1, b2, b3 };
+}
+
+/** Whether an operand is one stretch of memory that is read again and again from its start. */
+function isStretch(extents: readonly number[], strides: readonly number[]): boolean {
+  let size = 1;
+  let repeats = false;
+  return [3, 2, 1, 0].every((i) => {
+    if (extents[i] === 1) return true;
+    if (strides[i] === 0) return (repeats = true);
+    const fits = !repeats && strides[i] === size;
+    size *= extents[i]!;
+    return fits;
+  });
 }
 
 /** y = act(a + b), or −, ×, ÷ by flag; each operand may be repeated along some dimensions. Computes in f32. */
@@ -24,7 +38,19 @@ export const binary = defineKernel({
     return { na: size(a0, a1, a2, a3), nb: size(b0, b1, b2, b3), n: d0 * d1 * d2 * d3 };
   },
   libraries,
-  variants: { naive: { source: naive, grid: ({ n }) => [ceilDiv(n, 64), 1, 1], tiles: {} } },
+  variants: {
+    naive: { source: naive, grid: ({ n }) => [ceilDiv(n, 64), 1, 1] },
+    vector: {
+      source: vector,
+      grid: ({ na, nb, n }, constant) => {
+        const width = na === nb ? ceilDiv(n / 4, constant("ROWS")) : Math.min(na, nb) / 4;
+        return [ceilDiv(ceilDiv(n / 4 / width, constant("ROWS")) * width, 64), 1, 1];
+      },
+      params: { ROWS: [1, 4, 8] },
+      legal: ({ d0, d1, d2, d3, a0, a1, a2, a3, b0, b1, b2, b3, na, nb, n }) =>
+        n % 4 === 0 && na % 4 === 0 && nb % 4 === 0 && isStretch([d0, d1, d2, d3], [a0, a1, a2, a3]) && isStretch([d0, d1, d2, d3], [b0, b1, b2, b3]),
+    },
+  },
   flops: ({ n }) => n,
   // The gelu of a sum of numbers below 1 and the exp of at most their square; of quotients, see `inputs`.
   builtins: { exp: 16, division: 2, erf: 1 },

@@ -1,6 +1,9 @@
 // The descriptor of sums and maxima along one dimension.
 import { ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
+import columns from "./reduce.columns.wgsl?raw";
 import naive from "./reduce.naive.wgsl?raw";
+import subgroup from "./reduce.subgroup.wgsl?raw";
+import workgroup from "./reduce.workgroup.wgsl?raw";
 
 /** y[o, p, j] = scale · Σₖ x[o, p + k·parts, j], or the maximum over k. One part is the whole reduction. */
 export const reduce = defineKernel({
@@ -10,7 +13,31 @@ export const reduce = defineKernel({
   scalars: ["scale"],
   flags: ["max"],
   args: { x: read("outer", "r", "inner"), y: write("outer", "parts", "inner") },
-  variants: { naive: { source: naive, grid: ({ outer, parts, inner }) => [ceilDiv(outer * parts * inner, 64), 1, 1], tiles: {} } },
+  variants: {
+    naive: { source: naive, grid: ({ outer, parts, inner }) => [ceilDiv(outer * parts * inner, 64), 1, 1] },
+    workgroup: {
+      source: workgroup,
+      grid: ({ outer }) => [outer, 1, 1],
+      params: { WIDTH: [32, 64, 128, 256] },
+      legal: ({ inner, parts }) => inner === 1 && parts === 1,
+      tiles: { r: "WIDTH" },
+    },
+    subgroup: {
+      source: subgroup,
+      grid: ({ outer }) => [outer, 1, 1],
+      specialize: { WIDTH: (_, { subgroupMin }) => subgroupMin },
+      needs: ["subgroups"],
+      legal: ({ inner, parts }, { subgroupMin, subgroupMax }) => inner === 1 && parts === 1 && subgroupMin === subgroupMax,
+      tiles: { r: "WIDTH" },
+    },
+    columns: {
+      source: columns,
+      grid: ({ outer, parts, inner }) => [ceilDiv((outer * parts * inner) / 4, 64), 1, 1],
+      legal: ({ r, parts, inner }) => (parts * inner) % 4 === 0 && (r * inner) % 4 === 0,
+    },
+  },
+  // On processors one lane for each row (naive) beat one subgroup for each by 1.3, on 2364×197 and 2364×384.
+  choose: (_, { barriers }) => ["columns", ...(barriers === "cheap" ? ["subgroup", "workgroup"] : ["naive"])].map((variant) => ({ variant })),
   flops: ({ outer, r, inner }) => outer * r * inner,
   reference({ x, y }, { outer, r, inner, parts, scale }, { round, has }) {
     for (let o = 0; o < outer; o++)

@@ -37,6 +37,8 @@ export interface CheckResult {
 
 /** Work above which a case is for benches only: its f64 reference would take seconds. */
 const MAX_REFERENCE_FLOPS = 2e7;
+/** Elements of all arguments above which comparing them would. */
+const MAX_ELEMENTS = 3e5;
 
 /** Every case × variant × dtype of a kernel, and sizes around each tile of each tiled dimension. */
 export function listChecks(kernel: Kernel, options: { readonly seed?: number; readonly ragged?: boolean } = {}): CheckCase[] {
@@ -46,7 +48,7 @@ export function listChecks(kernel: Kernel, options: { readonly seed?: number; re
     for (const dtype of kernel.dtypes)
       for (const [name, { numbers, flags = [] }] of Object.entries(kernel.cases)) {
         const full = completeNumbers(kernel, numbers);
-        if (kernel.flops(full) > MAX_REFERENCE_FLOPS) continue;
+        if (isForBenches(kernel, full, new Set(flags))) continue;
         checks.push({ kernel, variant: variantName, dtype, flags, numbers, seed, name });
         if (!options.ragged) continue;
         for (const [dim, constant] of Object.entries(variant.tiles ?? {})) {
@@ -55,12 +57,17 @@ export function listChecks(kernel: Kernel, options: { readonly seed?: number; re
           const tile = constantsOf(kernel, blueprint)(constant);
           for (const size of new Set([1, tile - 1, tile, tile + 1, 2 * tile + 3, 13])) {
             const changed = { ...numbers, [dim]: size };
-            if (size < 1 || kernel.flops(completeNumbers(kernel, changed)) > MAX_REFERENCE_FLOPS) continue;
+            if (size < 1 || isForBenches(kernel, completeNumbers(kernel, changed), new Set(flags))) continue;
             checks.push({ kernel, variant: variantName, dtype, flags, numbers: changed, seed, name: `${name}, ${dim} = ${size}` });
           }
         }
       }
   return checks;
+}
+
+function isForBenches(kernel: Kernel, numbers: Numbers, flags: ReadonlySet<string>): boolean {
+  const elements = activeArgs(kernel, flags).reduce((sum, { arg }) => sum + elementCount(arg, numbers), 0);
+  return kernel.flops(numbers) > MAX_REFERENCE_FLOPS || elements > MAX_ELEMENTS;
 }
 
 function blueprintOf(kernel: Kernel, variant: string, dtype: "f32" | "f16", flags: readonly string[]): Blueprint {

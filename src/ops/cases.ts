@@ -1,9 +1,10 @@
 // Every gradient case of every op: what `cytonet check` and the tests run.
 import type { GradientCase } from "./gradcheck.ts";
 import { gradientCases as matmulCases } from "./matmul.ts";
+import { gradientCases as activationCases } from "./activation.ts";
 import { gradientCases as arithmeticCases } from "./arithmetic.ts";
 import { gradientCases as reduceCases } from "./reduce.ts";
 import { gradientCases as scaleCases } from "./scale.ts";
 import { gradientCases as shapeCases } from "./shape.ts";
 
-export const GRADIENT_CASES: readonly GradientCase[] = [...matmulCases, ...arithmeticCases, ...reduceCases, ...scaleCases, ...shapeCases];
+export const GRADIENT_CASES: readonly GradientCase[] = [...matmulCases, ...activationCases, ...arithmeticCases, ...reduceCases, ...scaleCases, ...shapeCases];

@@ -1,0 +1,20 @@
+// y = x in the element type of y, four neighbouring elements in each of ROWS rows per invocation.
+//#params
+alias Elem = f32;
+const ROWS = 4u;
+//#end
+alias Elem4 = vec4<Elem>;
+struct Uniforms { origin: vec3u, n: u32 }
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;           // [n]
+@group(0) @binding(2) var<storage, read_write> y: array<Elem4>;     // [n]
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t: u32) {
+  let width = (u.n / 4u + ROWS - 1u) / ROWS;
+  let column = (group.x + u.origin.x) * 64u + t;
+  if (column >= width) { return; }
+  for (var i = column; i < u.n / 4u; i += width) {
+    y[i] = Elem4(x[i]);
+  }
+}
