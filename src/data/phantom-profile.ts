@@ -73,6 +73,7 @@ export interface Profile {
   tissue(arc: number, relativeDepth: number): Tissue;
   /** No place has more cells per mm². */
   readonly maxDensity: number;
+  readonly whiteMatterDensity: number;
 }
 
 /** Width, in mm, over which one area passes into the next, and share of the thickness over which layers do. */
@@ -119,6 +120,7 @@ export function makeProfile(length: number): Profile {
       return (1 - share) * AREAS[PHANTOM_AREAS[area]!].thickness + share * AREAS[PHANTOM_AREAS[other]!].thickness;
     },
     tissue,
+    whiteMatterDensity: WHITE_MATTER.density,
     maxDensity: Math.max(...Object.values(AREAS).flatMap(({ layers }) => layers.map(({ density }) => density))),
   };
 }

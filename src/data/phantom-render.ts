@@ -11,6 +11,8 @@ const GROUND = 238;
 const CELL_ABSORBANCE = 1.25;
 /** Vessels: empty rounds, per mm². */
 const VESSELS = 1.6;
+/** Beyond this relative depth no blend or wobble of the border brings cortex back. */
+const SURELY_WHITE = 1.06;
 const STREAM_CELLS = 31;
 const STREAM_NOISE = 32;
 const STREAM_VESSELS = 33;
@@ -90,14 +92,16 @@ function addSpot(image: Float64Array, width: number, height: number, x: number, 
 /** Cells are a Poisson process, thinned to the local density, tile by tile, each tile with its own random stream. */
 function addCells(image: Float64Array, key: Words2, number: number, field: Field, profile: Profile, size: RenderSize): void {
   const { width, height, pixelSizeUm } = size;
-  const expected = profile.maxDensity * ((TILE * pixelSizeUm) / 1000) ** 2;
-  const none = Math.exp(-expected);
+  const tileArea = ((TILE * pixelSizeUm) / 1000) ** 2;
   const wobble = makeSmoothNoise(key, [number, 1, STREAM_STAIN], width, height, Math.max(8, 400 / pixelSizeUm));
   for (let r = 0; r * TILE < height; r++) {
     for (let c = 0; c * TILE < width; c++) {
       const i = r * field.columns + c;
-      const deepest = Math.max(field.depth[i]!, field.depth[i + 1]!, field.depth[i + field.columns]!, field.depth[i + field.columns + 1]!);
-      if (deepest < 0) continue;
+      const corners = [i, i + 1, i + field.columns, i + field.columns + 1];
+      if (corners.every((corner) => field.depth[corner]! < 0)) continue;
+      // Well inside the white matter few candidates are needed: its density bounds them.
+      const bound = corners.every((corner) => field.relative[corner]! > SURELY_WHITE) ? profile.whiteMatterDensity : profile.maxDensity;
+      const none = Math.exp(-bound * tileArea);
       const stream = randomStream(key, [number, i, STREAM_CELLS]);
       let gx = field.depth[i + 1]! - field.depth[i]!;
       let gy = field.depth[i + field.columns]! - field.depth[i]!;
@@ -111,7 +115,7 @@ function addCells(image: Float64Array, key: Words2, number: number, field: Field
         if (x >= width || y >= height || interpolate(field.depth, field.columns, x, y) < 0.005) continue;
         const relative = interpolate(field.relative, field.columns, x, y) + 0.045 * wobble(x, y);
         const tissue = profile.tissue(field.arc[i]!, relative);
-        if (chance * profile.maxDensity > tissue.density) continue;
+        if (chance * bound > tissue.density) continue;
         const radius = (tissue.radius * Math.max(0.45, 1 + tissue.scatter * stream.normal())) / pixelSizeUm;
         const [long, wide] = [radius * 0.62 * Math.sqrt(tissue.stretch), (radius * 0.62) / Math.sqrt(tissue.stretch)];
         // A spot narrower than a pixel's own width keeps its mass and spreads to that width.

@@ -16,8 +16,8 @@ const SMALL = { seed: 4, width: 512, height: 384, pixelSizeUm: 24 } as const;
 describe("generated sections", () => {
   test("an ordinary dataset: read back whole, all layers and areas present", async () => {
     const files = createMemoryFiles();
-    const dataset = await generateDataset({ ...SMALL, brains: 2, sectionsPerBrain: 2 }, "p", files);
-    expect(await readDataset(files, "p", { verify: "pixels" })).toEqual(dataset);
+    const dataset = await generateDataset({ ...SMALL, width: 256, height: 192, brains: 2, sectionsPerBrain: 2 }, "p", files);
+    expect((await readDataset(files, "p", { verify: "pixels" })).hash).toBe(dataset.hash);
     expect(dataset.sections.map(({ id, brain }) => [id, brain])).toEqual([["b1s1", "phantom1"], ["b1s2", "phantom1"], ["b2s1", "phantom2"], ["b2s2", "phantom2"]]);
     expect(dataset.spaces).toEqual(["phantom"]);
     const { labels } = dataset.samples;
@@ -29,7 +29,7 @@ describe("generated sections", () => {
   test("written through the library's own files in memory", async () => {
     const files = createHostFiles();
     const dataset = await generateDataset({ seed: 1, width: 96, height: 64, pixelSizeUm: 80 }, "deep/er/p", files);
-    expect(await readDataset(files, "deep/er/p")).toEqual(dataset);
+    expect((await readDataset(files, "deep/er/p")).hash).toBe(dataset.hash);
     expect((await files.list("deep/er")).map(({ name }) => name)).toEqual(["p"]);
   });
 
