@@ -5,7 +5,7 @@ import { type Dtype, bytesOf, hostArrayOf, rounderOf, storageBytes, toHostArray,
 import { packUniforms, uniformBytes } from "../kernel/layout.ts";
 import { keyOfSeed, randomStream } from "../kernel/rng.ts";
 import { cutGrid } from "./cut.ts";
-import { BUFFER_USAGE } from "./device.ts";
+import { BUFFER_USAGE } from "./constants.ts";
 import type { Engine } from "./engine.ts";
 import { UserError } from "../errors.ts";
 import { createReadback } from "./readback.ts";
@@ -189,8 +189,8 @@ async function runOnDevice(engine: Engine, check: CheckCase, blueprint: Blueprin
   const readback = createReadback(device, "check");
   try {
     const images = await device.guard(checkId(check), () => {
-      const { STORAGE, COPY_SRC, COPY_DST, UNIFORM } = BUFFER_USAGE;
-      const buffers = active.map(({ name, image }) => device.createBuffer("check", name, image.byteLength, STORAGE | COPY_SRC | COPY_DST));
+      const { storage, copySrc, copyDst, uniform: uniformUsage } = BUFFER_USAGE;
+      const buffers = active.map(({ name, image }) => device.createBuffer("check", name, image.byteLength, storage | copySrc | copyDst));
       made.push(...buffers);
       const grid = variantOf(kernel, blueprint.variant).grid(numbers, constantsOf(kernel, blueprint), new Set(check.flags));
       const seconds = kernel.flops(numbers) / device.rates.flops;
@@ -201,7 +201,7 @@ async function runOnDevice(engine: Engine, check: CheckCase, blueprint: Blueprin
         const pass = encoder.beginComputePass();
         pass.setPipeline(pipeline);
         for (const piece of pieces) {
-          const uniform = device.createBuffer("check", "uniforms", uniformBytes(kernel), UNIFORM | COPY_DST);
+          const uniform = device.createBuffer("check", "uniforms", uniformBytes(kernel), uniformUsage | copyDst);
           made.push(uniform);
           device.gpu.queue.writeBuffer(uniform, 0, packUniforms(kernel, numbers, piece.origin));
           const entries = active.map(({ binding, bytes }, i) => ({ binding, resource: { buffer: buffers[i]!, offset: PAD, size: bytes } }));

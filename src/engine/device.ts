@@ -3,11 +3,6 @@ import type { AdapterHandle } from "../host/adapter.ts";
 import type { Traits } from "../kernel/define.ts";
 import { DeviceError, DeviceLost, OutOfMemory, Unavailable, formatBytes } from "./errors.ts";
 
-// WebGPU's flag bits, as numbers of the specification: Node has no globals for them, and this library makes none.
-export const BUFFER_USAGE = { MAP_READ: 0x1, COPY_SRC: 0x4, COPY_DST: 0x8, UNIFORM: 0x40, STORAGE: 0x80, QUERY_RESOLVE: 0x200 } as const;
-export const COMPUTE_STAGE = 0x4;
-export const MAP_READ_MODE = 0x1;
-
 const FEATURES = ["shader-f16", "subgroups", "timestamp-query", "subgroup-size-control", "chromium-experimental-subgroup-matrix"];
 const LIMITS = [
   "maxBufferSize",

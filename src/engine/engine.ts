@@ -3,7 +3,8 @@ import type { AdapterHandle } from "../host/adapter.ts";
 import type { Blueprint } from "../kernel/blueprint.ts";
 import { type Dtype, type HostArray, bytesOf, hostArrayOf, storageBytes } from "../kernel/dtype.ts";
 import type { DebugSwitch } from "./debug.ts";
-import { BUFFER_USAGE, openDevice, type Device } from "./device.ts";
+import { BUFFER_USAGE } from "./constants.ts";
+import { openDevice, type Device } from "./device.ts";
 import { ShapeError } from "./errors.ts";
 import { buildPlan, type InputSpec, type Plan } from "./plan.ts";
 import { createPipelines, type Pipelines } from "./pipelines.ts";
@@ -60,7 +61,7 @@ export async function createEngine(handle: AdapterHandle, options: EngineOptions
   const device = await openDevice(handle, log);
   const pipelines = createPipelines(device, debug.has("wgsl") ? (key, code) => log(`// ${key}\n${code}`) : undefined);
   const readback = createReadback(device, "read");
-  const usage = BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC | BUFFER_USAGE.COPY_DST;
+  const usage = BUFFER_USAGE.storage | BUFFER_USAGE.copySrc | BUFFER_USAGE.copyDst;
 
   const makeState = (name: string, dtype: Dtype, count: number): StateBuffer => ({
     name,

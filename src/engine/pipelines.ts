@@ -2,7 +2,8 @@
 import { type Blueprint, blueprintKey } from "../kernel/blueprint.ts";
 import { activeArgs, type Kernel } from "../kernel/define.ts";
 import { renderBlueprint, uniformBytes } from "../kernel/layout.ts";
-import { COMPUTE_STAGE, type Device } from "./device.ts";
+import { SHADER_STAGE } from "./constants.ts";
+import type { Device } from "./device.ts";
 import { ShaderError } from "./errors.ts";
 
 export interface Pipeline {
@@ -41,10 +42,10 @@ async function compile(device: Device, kernel: Kernel, blueprint: Blueprint, key
   const layout = gpu.createBindGroupLayout({
     label: key,
     entries: [
-      { binding: 0, visibility: COMPUTE_STAGE, buffer: { type: "uniform", minBindingSize: uniformBytes(kernel) } },
+      { binding: 0, visibility: SHADER_STAGE.compute, buffer: { type: "uniform", minBindingSize: uniformBytes(kernel) } },
       ...activeArgs(kernel, new Set(blueprint.flags)).map(({ binding, arg }) => ({
         binding,
-        visibility: COMPUTE_STAGE,
+        visibility: SHADER_STAGE.compute,
         buffer: { type: arg.access === "read" ? ("read-only-storage" as const) : ("storage" as const) },
       })),
     ],

@@ -5,7 +5,8 @@ import { type Dtype, type HostArray, bytesOf, hostArrayOf, storageBytes } from "
 import { packUniforms, uniformBytes } from "../kernel/layout.ts";
 import { cutGrid, MAX_DISPATCH_SECONDS } from "./cut.ts";
 import type { DebugSwitch } from "./debug.ts";
-import { BUFFER_USAGE, type Device } from "./device.ts";
+import { BUFFER_USAGE } from "./constants.ts";
+import type { Device } from "./device.ts";
 import { DeviceError, ShapeError, formatBytes } from "./errors.ts";
 import { layOut, type MemoryLayout } from "./layout.ts";
 import { optimise, describeNode, type PassReport } from "./passes.ts";
@@ -109,7 +110,7 @@ export async function buildPlan(context: PlanContext, label: string, traced: Pro
     ownBytes += bytes;
     return buffer;
   };
-  const storageUsage = BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC | BUFFER_USAGE.COPY_DST;
+  const storageUsage = BUFFER_USAGE.storage | BUFFER_USAGE.copySrc | BUFFER_USAGE.copyDst;
 
   const built = await device.guard(`plan ${label}`, () => {
     const arenas = layout.arenas.map((bytes, i) => make("activations", `arena ${i}`, bytes, storageUsage));
@@ -140,7 +141,7 @@ export async function buildPlan(context: PlanContext, label: string, traced: Pro
       return cutGrid(grid, seconds, 65535);
     });
     const slots = cuts.reduce((sum, pieces) => sum + pieces.length, 0);
-    const uniforms = make("uniforms", "uniforms", Math.max(1, slots) * 256, BUFFER_USAGE.UNIFORM | BUFFER_USAGE.COPY_DST);
+    const uniforms = make("uniforms", "uniforms", Math.max(1, slots) * 256, BUFFER_USAGE.uniform | BUFFER_USAGE.copyDst);
     const packed = new Uint8Array(Math.max(1, slots) * 256);
     let slot = 0;
     const steps: Step[] = program.nodes.map((node, i) => {
@@ -320,7 +321,7 @@ async function timeSteps(device: Device, steps: readonly Step[]): Promise<Timing
   const milliseconds: number[] = [];
   if (set && 2 * dispatches <= 4096) {
     const bytes = 16 * dispatches;
-    const resolved = device.createBuffer("readback", "timestamps", Math.max(16, bytes), BUFFER_USAGE.QUERY_RESOLVE | BUFFER_USAGE.COPY_SRC);
+    const resolved = device.createBuffer("readback", "timestamps", Math.max(16, bytes), BUFFER_USAGE.queryResolve | BUFFER_USAGE.copySrc);
     const readback = createReadback(device, "timestamps");
     const [data] = await device.guard("timing", () => {
       const encoder = device.gpu.createCommandEncoder();

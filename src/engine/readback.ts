@@ -1,5 +1,6 @@
 // Reading back: ranges of buffers copied into staging buffers, which are kept and used again.
-import { BUFFER_USAGE, MAP_READ_MODE, type Device } from "./device.ts";
+import { BUFFER_USAGE, MAP_MODE } from "./constants.ts";
+import type { Device } from "./device.ts";
 
 export interface Readback {
   /** Enqueues the copies now, and resolves with the bytes of each range once they are done. */
@@ -18,7 +19,7 @@ export function createReadback(device: Device, label: string): Readback {
         return [];
       }
       const at = free.findIndex((entry) => entry.size >= size);
-      const staging = at >= 0 ? free.splice(at, 1)[0]! : { buffer: device.createBuffer("readback", `${label}: readback`, size, BUFFER_USAGE.MAP_READ | BUFFER_USAGE.COPY_DST), size };
+      const staging = at >= 0 ? free.splice(at, 1)[0]! : { buffer: device.createBuffer("readback", `${label}: readback`, size, BUFFER_USAGE.mapRead | BUFFER_USAGE.copyDst), size };
       const encoder = device.gpu.createCommandEncoder({ label: `${label}: readback` });
       let offset = 0;
       for (const range of ranges) {
@@ -27,7 +28,7 @@ export function createReadback(device: Device, label: string): Readback {
       }
       device.gpu.queue.submit([encoder.finish()]);
       try {
-        await staging.buffer.mapAsync(MAP_READ_MODE, 0, size);
+        await staging.buffer.mapAsync(MAP_MODE.read, 0, size);
       } catch (cause) {
         // After a loss, or when an earlier command failed, mapping fails: say that rather than this.
         device.assertAlive(label);
