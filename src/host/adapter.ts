@@ -8,6 +8,11 @@ export interface AdapterOptions {
   readonly log?: (line: string) => void;
   /** Switches of the implementation beside the defaults (Node only: browsers offer none). */
   readonly toggles?: { readonly enable?: readonly string[]; readonly disable?: readonly string[] };
+  /**
+   * Keeps two harmless warnings of Dawn off stderr (Node on Linux only). Off by default, because stderr is led
+   * elsewhere for a moment: programs may do that at their start, libraries should not.
+   */
+  readonly quiet?: boolean;
 }
 
 /** An open adapter. Devices made from it belong to the caller, who destroys them before `close`. */

@@ -3,6 +3,7 @@ import { EXIT_CODES, UserError, suggest } from "../errors.ts";
 import { adapterKind, adapterRank, matchesAdapter } from "./adapter.ts";
 import type { AdapterHandle, AdapterListing, AdapterOptions, CompileOnlyHandle } from "./adapter.ts";
 import { hasEmbeddedAdapter, hasSystemLoader, offerEmbeddedAdapter, offerOnlyEmbeddedAdapter } from "./node-embedded.ts";
+import { withoutHarmlessWarnings } from "./node-stderr.ts";
 
 /** Backends by platform, best first. Dawn's null backend, which executes nothing, is never among them. */
 const BACKENDS: Partial<Record<NodeJS.Platform, readonly string[]>> = { darwin: ["metal"], win32: ["d3d12", "vulkan"] };
@@ -16,7 +17,8 @@ const ENABLED_ON_NVIDIA = ["vulkan_enable_f16_on_nvidia", "allow_unsafe_apis"];
 /** A name that no adapter has: asking for it makes Dawn list those it knows. */
 const NO_SUCH_ADAPTER = "list-of-adapters";
 
-type Create = (options: string[]) => GPU;
+/** Creates an instance with these flags and asks it for its adapter. */
+type Ask = (flags: string[]) => Promise<Opened | undefined>;
 
 /**
  * Opens the adapter that `options.adapter` or else CYTONET_ADAPTER names, or by default the fastest real GPU, then
@@ -24,17 +26,17 @@ type Create = (options: string[]) => GPU;
  * Throws a UserError 69 where there is no such adapter, listing those there are.
  */
 export async function openAdapter(options: AdapterOptions = {}): Promise<AdapterHandle> {
-  const create = await loadDawn();
+  const ask = await loadDawn(options.quiet);
   const log = options.log ?? ((line: string) => void process.stderr.write(`${line}\n`));
   const wanted = options.adapter ?? (process.env["CYTONET_ADAPTER"] || undefined);
-  const { listing, known } = await chooseAdapter(create, wanted);
+  const { listing, known } = await chooseAdapter(ask, wanted);
   if (listing === undefined) throw noAdapter(wanted, known);
   const enabled = [...(/nvidia/i.test(listing.name) ? ENABLED_ON_NVIDIA : []), ...(options.toggles?.enable ?? [])];
   const disabled = [...ALWAYS_DISABLED, ...(options.toggles?.disable ?? [])].filter((name) => !enabled.includes(name));
   const flags = [`backend=${listing.backend}`, `adapter=${listing.name}`];
   if (enabled.length > 0) flags.push(`enable-dawn-features=${enabled.join(",")}`);
   flags.push(`disable-dawn-features=${disabled.join(",")}`);
-  const opened = await request(create, flags);
+  const opened = await ask(flags);
   if (opened === undefined) throw noAdapter(listing.name, known);
   const { description, vendor } = opened.adapter.info;
   if (listing.kind === "cpu" && wanted === undefined) {
@@ -49,13 +51,14 @@ export async function openAdapter(options: AdapterOptions = {}): Promise<Adapter
 }
 
 /** Every adapter that `openAdapter` could open, in the order of its default choice; the embedded one included. */
-export async function listAdapters(): Promise<AdapterListing[]> {
-  return (await chooseAdapter(await loadDawn(), NO_SUCH_ADAPTER)).known;
+export async function listAdapters(options: Pick<AdapterOptions, "quiet"> = {}): Promise<AdapterListing[]> {
+  return (await chooseAdapter(await loadDawn(options.quiet), NO_SUCH_ADAPTER)).known;
 }
 
 /** An adapter that checks and compiles WGSL without any GPU and executes nothing: for linting kernels only. */
 export async function openNullAdapter(): Promise<CompileOnlyHandle> {
-  const opened = await request(await loadDawn(), ["backend=null", "enable-dawn-features=allow_unsafe_apis"]);
+  const ask = await loadDawn();
+  const opened = await ask(["backend=null", "enable-dawn-features=allow_unsafe_apis"]);
   if (opened === undefined) throw new UserError(EXIT_CODES.unavailable, "adapter: Dawn's null backend is missing, expected one in the package webgpu; reinstall it");
   return handle(opened, { compileOnly: true });
 }
@@ -78,30 +81,31 @@ function handle<T extends object>(opened: Opened, rest: T): T & Opened & { close
   }) as T & Opened & { close(): void };
 }
 
-async function loadDawn(): Promise<Create> {
-  try {
-    return (await import("webgpu")).create;
-  } catch (cause) {
+async function loadDawn(quiet = false): Promise<Ask> {
+  const { create } = await import("webgpu").catch((cause: unknown) => {
     throw new UserError(
       EXIT_CODES.unavailable,
       `adapter: the package webgpu does not load on ${process.platform} ${process.arch}, expected a build for it; see the note`,
       [cause instanceof Error ? cause.message.split("\n")[0] ?? "" : String(cause)],
       { cause },
     );
-  }
-}
-
-async function request(create: Create, flags: string[]): Promise<Opened | undefined> {
-  const gpu = create(flags);
-  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
-  return adapter === null ? undefined : { gpu, adapter };
+  });
+  return async (flags) => {
+    const open = (): { gpu: GPU; asked: Promise<GPUAdapter | null> } => {
+      const gpu = create(flags);
+      return { gpu, asked: gpu.requestAdapter({ powerPreference: "high-performance" }) };
+    };
+    const { gpu, asked } = quiet ? withoutHarmlessWarnings(open) : open();
+    const adapter = await asked;
+    return adapter === null ? undefined : { gpu, adapter };
+  };
 }
 
 /** The adapters of all backends as Dawn's own error message lists them: it offers no other way. */
-async function enumerateAdapters(create: Create): Promise<AdapterListing[]> {
+async function enumerateAdapters(ask: Ask): Promise<AdapterListing[]> {
   const found: AdapterListing[] = [];
   for (const backend of BACKENDS[process.platform] ?? DEFAULT_BACKENDS) {
-    const message = await request(create, [`backend=${backend}`, `adapter=${NO_SUCH_ADAPTER}`]).then(
+    const message = await ask([`backend=${backend}`, `adapter=${NO_SUCH_ADAPTER}`]).then(
       () => "",
       (error: unknown) => (error instanceof Error ? error.message : String(error)),
     );
@@ -114,20 +118,20 @@ async function enumerateAdapters(create: Create): Promise<AdapterListing[]> {
 }
 
 /** Looks at the system's adapters first and unpacks the embedded one only where none of them will do. */
-async function chooseAdapter(create: Create, wanted: string | undefined): Promise<{ listing: AdapterListing | undefined; known: AdapterListing[] }> {
+async function chooseAdapter(ask: Ask, wanted: string | undefined): Promise<{ listing: AdapterListing | undefined; known: AdapterListing[] }> {
   const choose = (known: AdapterListing[]): AdapterListing | undefined =>
     wanted === undefined ? known[0] : known.find(({ name }) => matchesAdapter(wanted, name));
   // Without a loader there is nothing to list, and Dawn would say so on stderr.
   const bare = process.platform === "linux" && !hasSystemLoader();
-  let known = bare ? [] : await enumerateAdapters(create);
+  let known = bare ? [] : await enumerateAdapters(ask);
   const listing = choose(known);
   if (listing !== undefined || !hasEmbeddedAdapter()) return { listing, known };
   const { icd } = await offerEmbeddedAdapter();
   const system = known;
-  known = await enumerateAdapters(create);
+  known = await enumerateAdapters(ask);
   if (known.length === system.length && !known.some(({ name }) => matchesAdapter("swiftshader", name))) {
     offerOnlyEmbeddedAdapter(icd);
-    const embedded = await enumerateAdapters(create);
+    const embedded = await enumerateAdapters(ask);
     const late = choose(embedded);
     return { listing: late, known: [...system, ...embedded] };
   }
