@@ -7,7 +7,7 @@ import { decodeImage, inspectImage } from "./decode.ts";
 import { parseManifest } from "./manifest.ts";
 import { collectMistakes, type Mistakes } from "./mistakes.ts";
 import { readSamples } from "./samples.ts";
-import { createSha256, sha256, type Sha256 } from "./sha256.ts";
+import { createSha256, hashBytes, sha256, type Sha256 } from "./sha256.ts";
 
 export interface ReadOptions {
   /** `structure` (default) checks that images are whole without decoding them; `pixels` decodes each once. */
@@ -32,7 +32,7 @@ async function checkImages(files: Files, path: string, manifest: Manifest, optio
       let size = checked.get(file);
       if (size === undefined) {
         const bytes = await files.read(name);
-        hash.update(new TextEncoder().encode(`${sha256(bytes)} ${file}\n`));
+        hash.update(new TextEncoder().encode(`${await hashBytes(bytes)} ${file}\n`));
         size = options.verify === "pixels" ? decodeImage(bytes, name) : inspectImage(bytes, name);
         checked.set(file, { width: size.width, height: size.height });
       }
