@@ -1,4 +1,9 @@
 // The catalogue: every kernel of the project, one line each.
+export { attentionDelta } from "./attention/attention-delta.ts";
+export { attentionDkv } from "./attention/attention-dkv.ts";
+export { attentionDq } from "./attention/attention-dq.ts";
+export { attentionMap } from "./attention/attention-map.ts";
+export { attention } from "./attention/attention.ts";
 export { conv2d } from "./conv/conv2d.ts";
 export { conv2dDw, conv2dDwMerge } from "./conv/conv2d_dw.ts";
 export { conv2dDx } from "./conv/conv2d_dx.ts";

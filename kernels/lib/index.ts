@@ -1,4 +1,8 @@
 // Shared WGSL functions, by the name that `//#use` calls them.
 import activation from "./activation.wgsl?raw";
+import madd from "./madd.wgsl?raw";
+import ncePair from "./nce-pair.wgsl?raw";
+import pixel from "./pixel.wgsl?raw";
+import rows from "./rows.wgsl?raw";
 
-export const libraries: Readonly<Record<string, string>> = { activation };
+export const libraries: Readonly<Record<string, string>> = { activation, madd, pixel, rows, ncePair };
