@@ -58,7 +58,7 @@ const HIDE_VULKAN = [
   'for folder in $(ldconfig -p | sed -n "s#.*=> \\(.*\\)/libvulkan\\.so.*#\\1#p" | xargs -r -n1 readlink -f | sort -u); do',
   '  mkdir -p "$SCRATCH" && mount -t tmpfs none "$SCRATCH" && mkdir "$SCRATCH/upper" "$SCRATCH/work"',
   '  mount -t overlay overlay -o "lowerdir=$folder,upperdir=$SCRATCH/upper,workdir=$SCRATCH/work" "$folder"',
-  '  rm "$folder"/libvulkan.so*',
+  '  rm -f "$folder"/libvulkan.so*',
   "done",
   "if [ -d /usr/share/vulkan ]; then mount -t tmpfs none /usr/share/vulkan; fi",
 ].join("\n");
