@@ -32,8 +32,8 @@ export function whyNoChromium(): string | undefined {
 export async function startChromium(): Promise<Browser> {
   const executablePath = join(await unpackChromium(), "chromium");
   const env = { ...process.env };
-  // Bare systems lack the NSS libraries, which come in an archive of their own.
-  if (!hasLibrary("libnss3.so")) {
+  // Bare systems lack some libraries, which come in an archive of their own.
+  if (!["libnss3.so", "libexpat.so.1"].every(hasLibrary)) {
     const libraries = join(await unpackEmbedded("al2023.tar.br", (name) => name.startsWith("lib/")), "lib");
     env["LD_LIBRARY_PATH"] = [libraries, env["LD_LIBRARY_PATH"]].filter(Boolean).join(":");
   }
