@@ -22,3 +22,4 @@ export { fill } from "./pointwise/fill.ts";
 export { scale } from "./pointwise/scale.ts";
 export { strided } from "./pointwise/strided.ts";
 export { reduce } from "./reduce/reduce.ts";
+export { softmax, softmaxDx } from "./softmax/softmax.ts";

@@ -4,5 +4,6 @@ import madd from "./madd.wgsl?raw";
 import ncePair from "./nce-pair.wgsl?raw";
 import pixel from "./pixel.wgsl?raw";
 import rows from "./rows.wgsl?raw";
+import online from "./online.wgsl?raw";
 
-export const libraries: Readonly<Record<string, string>> = { activation, madd, pixel, rows, ncePair };
+export const libraries: Readonly<Record<string, string>> = { activation, madd, pixel, rows, ncePair, online };

@@ -1,0 +1,69 @@
+// The descriptor of the gradient of attention with respect to its keys and values.
+import { as, ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
+import { libraries } from "../lib/index.ts";
+import columnsSource from "./attention-dkv.columns.wgsl?raw";
+import naive from "./attention-dkv.naive.wgsl?raw";
+import tiledSource from "./attention-dkv.tiled.wgsl?raw";
+import { chooseAttention, columns, tiled } from "./variants.ts";
+
+/** dv_j = Σ_i p_ij dOut_i and dk_j = scale Σ_i p_ij (dOut_i · v_j − delta_i) q_i, with p recomputed from `lse`. */
+export const attentionDkv = defineKernel({
+  name: "attention-dkv",
+  doc: "dv_j = Σ_i p_ij dOut_i and dk_j = scale Σ_i p_ij (dOut_i · v_j − delta_i) q_i, where p_ij = exp(scale q_i · k_j − lse_i) is recomputed: no n × m matrix, no atomics. d ≤ 128.",
+  dims: ["b", "h", "n", "m", "d"],
+  scalars: ["scale"],
+  args: {
+    q: read("b", "n", "h", "d"),
+    k: read("b", "m", "h", "d"),
+    v: read("b", "m", "h", "d"),
+    dOut: read("b", "n", "h", "d"),
+    lse: as("f32", read("b", "h", "n")),
+    delta: as("f32", read("b", "h", "n")),
+    dk: write("b", "m", "h", "d"),
+    dv: write("b", "m", "h", "d"),
+  },
+  libraries,
+  variants: {
+    naive: { source: naive, grid: ({ b, h, m }) => [ceilDiv(m, 64), h, b] },
+    columns: { ...columns, source: columnsSource, grid: ({ b, h, m }, constant) => [ceilDiv(m, constant("WIDTH")), h, b], tiles: { m: "WIDTH" } },
+    tiled: { ...tiled, source: tiledSource, grid: ({ b, h, m }, constant) => [ceilDiv(m, constant("ROWS")), h, b], tiles: { m: "ROWS", n: "STEP" } },
+  },
+  choose: chooseAttention,
+  flops: ({ b, h, n, m, d }) => 8 * b * h * n * m * d,
+  // |score − lse| stays below log m + 3 < 8 in the cases.
+  builtins: { exp: 8 },
+  inputs: { lse: (random, _, { m = 1 }) => Math.log(m) + random() },
+  reference({ q, k, v, dOut, lse, delta, dk, dv }, { b, h, n, m, d, scale }, { round }) {
+    dk.fill(0);
+    dv.fill(0);
+    for (let z = 0; z < b; z++)
+      for (let y = 0; y < h; y++)
+        for (let i = 0; i < n; i++)
+          for (let j = 0; j < m; j++) {
+            const atQ = ((z * n + i) * h + y) * d;
+            const atK = ((z * m + j) * h + y) * d;
+            const row = (z * h + y) * n + i;
+            let s = 0;
+            let dp = 0;
+            for (let c = 0; c < d; c++) {
+              s = round(s + round(q[atQ + c]! * k[atK + c]!));
+              dp = round(dp + round(dOut[atQ + c]! * v[atK + c]!));
+            }
+            const p = round(Math.exp(round(round(s * scale) - lse[row]!)));
+            const ds = round(round(p * round(dp - delta[row]!)) * scale);
+            for (let c = 0; c < d; c++) {
+              dv[atK + c] = round(dv[atK + c]! + round(p * dOut[atQ + c]!));
+              dk[atK + c] = round(dk[atK + c]! + round(ds * q[atQ + c]!));
+            }
+          }
+  },
+  cases: {
+    one: { numbers: { b: 1, h: 1, n: 1, m: 1, d: 1, scale: 1 } },
+    ragged: { numbers: { b: 2, h: 3, n: 19, m: 37, d: 7, scale: 0.378 } },
+    "self, d 32": { numbers: { b: 2, h: 2, n: 41, m: 41, d: 32, scale: 0.177 } },
+    "d 20, most of a row's lanes idle": { numbers: { b: 1, h: 2, n: 18, m: 11, d: 20, scale: 0.5 } },
+    "d 64": { numbers: { b: 1, h: 3, n: 9, m: 13, d: 64, scale: 0.125 } },
+    "vit-s 224, batch 2": { numbers: { b: 2, h: 6, n: 197, m: 197, d: 64, scale: 0.125 }, bench: true },
+  },
+  gradient: { none: "a part of the backward pass of attention" },
+});
