@@ -1,0 +1,124 @@
+// The descriptors of the gradient of a convolution with respect to its filters: in parts, and their sum.
+import { as, ceilDiv, defineKernel, read, when, write } from "../../src/kernel/define.ts";
+import { libraries } from "../lib/index.ts";
+import broadcast from "./conv2d_dw.broadcast.wgsl?raw";
+import depthwise from "./conv2d_dw.depthwise.wgsl?raw";
+import direct from "./conv2d_dw.direct.wgsl?raw";
+import naive from "./conv2d_dw.naive.wgsl?raw";
+import tiled from "./conv2d_dw.tiled.wgsl?raw";
+import mergeNaive from "./conv2d_dw_merge.naive.wgsl?raw";
+import mergeVec4 from "./conv2d_dw_merge.vec4.wgsl?raw";
+import { BENCH_PROBLEMS, CONV_DIMS, convFlops, convProblem, type ConvNumbers, deriveChannels, RAGGED_PROBLEMS } from "./problem.ts";
+import { broadcastWidth, isDepthwise, preferVariants } from "./variants.ts";
+
+/** Every problem of a list, in so many parts. */
+function split<const C extends Readonly<Record<string, { readonly numbers: Omit<ConvNumbers, "ci" | "co">; readonly bench?: boolean }>>>(cases: C, splits: number) {
+  return Object.fromEntries(Object.entries(cases).map(([name, c]) => [name, { ...c, numbers: { ...c.numbers, splits } }]));
+}
+
+/**
+ * dw of y = x ∗ w in parts: part s sums, in f32, over rows s·share to (s+1)·share of all images of dy, where share is
+ * ceil(b·oh / splits). The parts are added by conv2d_dw_merge.
+ */
+export const conv2dDw = defineKernel({
+  name: "conv2d_dw",
+  doc: "dw of y = x ∗ w in parts: each sums over its share of the rows of dy, so that the long sum over pixels is parallel. Sums in f32.",
+  dims: [...CONV_DIMS, "splits"],
+  args: {
+    x: read("b", "ih", "iw", "ci"),
+    dy: read("b", "oh", "ow", "co"),
+    parts: as("f32", write("splits", "fh", "fw", "cg", "co")),
+  },
+  derive: deriveChannels,
+  libraries,
+  variants: {
+    naive: { source: naive, grid: ({ fh, fw, cg, co, splits }) => [ceilDiv(co, 8), ceilDiv(fh * fw * cg, 8), splits] },
+    direct: {
+      source: direct,
+      grid: ({ fh, fw, cg, og, groups, splits }, constant) => [ceilDiv(fh * fw * cg, 4 * constant("WIDTH")), ceilDiv(og, 8) * groups, splits],
+      params: { WIDTH: [8, 32, 64] },
+      legal: ({ og }) => og % 4 === 0,
+    },
+    depthwise: {
+      source: depthwise,
+      grid: ({ fh, fw, co, splits }, constant) => [ceilDiv(fh * fw * (co / 4), constant("WIDTH")), 1, splits],
+      params: { WIDTH: [8, 32, 64] },
+      legal: isDepthwise,
+    },
+    tiled: {
+      source: tiled,
+      grid: ({ fh, fw, cg, og, groups, splits }, constant) => [ceilDiv(fh * fw * cg, constant("TILE")), ceilDiv(og, constant("TILE")) * groups, splits],
+      legal: ({ cg, og }) => cg % 4 === 0 && og % 4 === 0,
+    },
+    broadcast: {
+      source: broadcast,
+      grid: ({ fh, fw, cg, og, groups, splits }, constant) => [ceilDiv(fh * fw * (cg / 4), constant("WIDTH")), ceilDiv(og, 8) * groups, splits],
+      params: { WIDTH: [8, 32, 64] },
+      specialize: { SUBGROUP: (_, { subgroupMin }) => subgroupMin },
+      needs: ["subgroups"],
+      legal: ({ cg, og }, traits, _, constant) => cg % 4 === 0 && og % 4 === 0 && broadcastWidth(traits, constant("WIDTH")),
+    },
+  },
+  choose: preferVariants,
+  flops: convFlops,
+  reference({ x, dy, parts }, n, { round }) {
+    const lines = n.b * n.oh;
+    const share = ceilDiv(lines, n.splits);
+    for (let s = 0; s < n.splits; s++)
+      for (let ky = 0; ky < n.fh; ky++)
+        for (let kx = 0; kx < n.fw; kx++)
+          for (let c = 0; c < n.cg; c++)
+            for (let o = 0; o < n.co; o++) {
+              let sum = 0;
+              for (let line = s * share; line < Math.min(lines, (s + 1) * share); line++) {
+                const iy = (line % n.oh) * n.strideH + ky * n.dilationH - n.padH;
+                if (iy < 0 || iy >= n.ih) continue;
+                for (let ox = 0; ox < n.ow; ox++) {
+                  const ix = ox * n.strideW + kx * n.dilationW - n.padW;
+                  if (ix < 0 || ix >= n.iw) continue;
+                  const atX = ((Math.floor(line / n.oh) * n.ih + iy) * n.iw + ix) * n.ci + Math.floor(o / n.og) * n.cg + c;
+                  sum = round(sum + round(x[atX]! * dy[(line * n.ow + ox) * n.co + o]!));
+                }
+              }
+              parts[(((s * n.fh + ky) * n.fw + kx) * n.cg + c) * n.co + o] = sum;
+            }
+  },
+  cases: {
+    ...split(RAGGED_PROBLEMS, 1),
+    "3 parts": { numbers: { ...convProblem({ b: 2, image: [7, 9], filter: [3, 3], channels: [8, 12], padding: 1 }), splits: 3 } },
+    "more parts than rows": { numbers: { ...convProblem({ image: [4, 9], filter: [3, 2], channels: [1, 8], stride: [1, 2] }), splits: 5 } },
+    "depthwise, 4 parts": { numbers: { ...convProblem({ b: 2, image: [5, 9], filter: [3, 3], channels: [1, 1], groups: 8, padding: 1 }), splits: 4 } },
+    "several tiles": { numbers: { ...convProblem({ b: 2, image: [5, 7], filter: [3, 3], channels: [20, 68], padding: 1 }), splits: 2 } },
+    ...split(BENCH_PROBLEMS, 16),
+  },
+  gradient: { none: "it is a gradient itself; second derivatives are not taken" },
+});
+
+/** dw: its parts added in their order (+ residual, which lets gradients add up in place of a separate sum). */
+export const conv2dDwMerge = defineKernel({
+  name: "conv2d_dw_merge",
+  doc: "dw = the sum of its parts in their order (+ residual). Sums in f32.",
+  dims: ["splits", "n"],
+  flags: ["residual"],
+  args: { parts: as("f32", read("splits", "n")), dw: write("n"), residual: when("residual", read("n")) },
+  variants: {
+    naive: { source: mergeNaive, grid: ({ n }) => [ceilDiv(n, 64), 1, 1] },
+    vec4: { source: mergeVec4, grid: ({ n }) => [ceilDiv(n, 256), 1, 1], legal: ({ n }) => n % 4 === 0 },
+  },
+  flops: ({ splits, n }) => splits * n,
+  reference({ parts, dw, residual }, { splits, n }, { round, has }) {
+    for (let i = 0; i < n; i++) {
+      let sum = 0;
+      for (let s = 0; s < splits; s++) sum = round(sum + parts[s * n + i]!);
+      dw[i] = has("residual") ? round(sum + residual[i]!) : sum;
+    }
+  },
+  epilogue: { output: "dw", stages: [{ name: "residual", flag: "residual", arg: "residual" }] },
+  cases: {
+    one: { numbers: { splits: 1, n: 1 } },
+    ragged: { numbers: { splits: 7, n: 333 } },
+    fours: { numbers: { splits: 5, n: 1032 }, flags: ["residual"] },
+    "3×3 64→64": { numbers: { splits: 30, n: 36864 }, bench: true },
+  },
+  gradient: { none: "it is a gradient itself; second derivatives are not taken" },
+});
