@@ -6,5 +6,7 @@ import { gradientCases as arithmeticCases } from "./arithmetic.ts";
 import { gradientCases as reduceCases } from "./reduce.ts";
 import { gradientCases as scaleCases } from "./scale.ts";
 import { gradientCases as shapeCases } from "./shape.ts";
+import { gradientCases as softmaxCases } from "./softmax.ts";
+import { gradientCases as spatialNceCases } from "./spatial-nce.ts";
 
-export const GRADIENT_CASES: readonly GradientCase[] = [...matmulCases, ...activationCases, ...arithmeticCases, ...reduceCases, ...scaleCases, ...shapeCases];
+export const GRADIENT_CASES: readonly GradientCase[] = [...matmulCases, ...activationCases, ...arithmeticCases, ...reduceCases, ...scaleCases, ...shapeCases, ...softmaxCases, ...spatialNceCases];
