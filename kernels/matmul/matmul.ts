@@ -2,7 +2,28 @@
 import { ceilDiv, defineKernel, read, when, write } from "../../src/kernel/define.ts";
 import { activationOf } from "../../src/kernel/special.ts";
 import { libraries } from "../lib/index.ts";
+import broadcast from "./matmul.broadcast.wgsl?raw";
 import naive from "./matmul.naive.wgsl?raw";
+import register from "./matmul.register.wgsl?raw";
+import scalar from "./matmul.scalar.wgsl?raw";
+import tile128 from "./matmul.tile128.wgsl?raw";
+import tile64 from "./matmul.tile64.wgsl?raw";
+
+type Sizes = Readonly<Record<"batch" | "m" | "n" | "k", number>>;
+
+/** Whether the vector variants can take it: rows of both operands and of C begin at whole vectors. */
+function inFours({ m, n, k }: Sizes, flags: ReadonlySet<string>): boolean {
+  const ta = flags.has("ta");
+  return n % 4 === 0 && (ta ? m % 4 === 0 : k % 4 === 0) && (!flags.has("tb") || k % 4 === 0) && k > 0;
+}
+
+/** Tiles of C that a variant makes: what there is to do at the same time. */
+function tilesOf({ batch, m, n }: Sizes, tile: number): number {
+  return ceilDiv(m, tile) * ceilDiv(n, tile) * batch;
+}
+
+/** Workgroups below which a GPU of some size is not filled, so that smaller tiles are the faster ones. */
+const FILLS_A_GPU = 128;
 
 /** C = act(A · B + bias) + residual for a batch of matrices; a batch of one is shared by all. Sums in f32. */
 export const matmul = defineKernel({
@@ -21,6 +42,42 @@ export const matmul = defineKernel({
   libraries,
   variants: {
     naive: { source: naive, grid: ({ batch, m, n }) => [ceilDiv(n, 8), ceilDiv(m, 8), batch], tiles: {} },
+    scalar: { source: scalar, grid: ({ batch, m, n }) => [ceilDiv(n, 32), ceilDiv(m, 32), batch] },
+    register: {
+      source: register,
+      params: { ROWS: [4, 8] },
+      grid: ({ batch, m, n }, constant) => [ceilDiv(n, 32), ceilDiv(m, 8 * constant("ROWS")), batch],
+      legal: (numbers, _traits, flags) => inFours(numbers, flags),
+      tiles: { m: "ROWS" },
+    },
+    tile64: {
+      source: tile64,
+      grid: ({ batch, m, n }) => [ceilDiv(n, 64), ceilDiv(m, 64), batch],
+      legal: (numbers, { invocations }, flags) => invocations >= 256 && inFours(numbers, flags),
+      tiles: { m: "TILE", n: "TILE", k: "STEP" },
+    },
+    tile128: {
+      source: tile128,
+      grid: ({ batch, m, n }) => [ceilDiv(n, 128), ceilDiv(m, 128), batch],
+      legal: (numbers, { invocations }, flags) => invocations >= 256 && inFours(numbers, flags),
+      tiles: { m: "TILE", n: "TILE", k: "STEP" },
+    },
+    broadcast: {
+      source: broadcast,
+      needs: ["subgroups"],
+      specialize: { SG: (_numbers, { subgroupMin }) => subgroupMin },
+      grid: ({ batch, m, n }, constant) => [ceilDiv(n, 4 * constant("SG")), ceilDiv(m, 16), batch],
+      legal: (numbers, { subgroupMin, subgroupMax, invocations }, flags) =>
+        subgroupMin === subgroupMax && [4, 8, 16, 32, 64].includes(subgroupMin) && subgroupMin <= invocations && inFours(numbers, flags),
+      tiles: { n: "SG" },
+    },
+  },
+  choose(numbers, { barriers }) {
+    // A row or a few: B is read once whatever is done, so the least work per element of B wins.
+    if (numbers.m <= 4) return [{ variant: "register", params: { ROWS: 4 } }, { variant: "scalar" }];
+    if (barriers === "dear") return [{ variant: "broadcast" }, { variant: "register" }, { variant: "scalar" }];
+    const tiled = tilesOf(numbers, 128) >= FILLS_A_GPU ? ["tile128", "tile64"] : ["tile64"];
+    return [...tiled, "register", "scalar"].map((variant) => ({ variant }));
   },
   flops: ({ batch, m, n, k }) => 2 * batch * m * n * k,
   builtins: { exp: 16, division: 2, erf: 1 },
@@ -62,9 +119,19 @@ export const matmul = defineKernel({
     "bias gelu residual": { numbers: { batchA: 1, batchB: 1, m: 20, n: 33, k: 12 }, flags: ["bias", "gelu", "residual"] },
     "silu batched": { numbers: { batchA: 3, batchB: 3, m: 9, n: 8, k: 12 }, flags: ["silu"] },
     "shared b": { numbers: { batchA: 3, batchB: 1, m: 9, n: 8, k: 12 } },
+    "tiles and a rest": { numbers: { batchA: 1, batchB: 1, m: 131, n: 140, k: 36 } },
+    "tiles and a rest, bias silu residual": { numbers: { batchA: 1, batchB: 1, m: 34, n: 68, k: 68 }, flags: ["bias", "silu", "residual"] },
+    "tiles and a rest of transposed a": { numbers: { batchA: 2, batchB: 2, m: 132, n: 68, k: 37 }, flags: ["ta"] },
+    "tiles and a rest of transposed b": { numbers: { batchA: 2, batchB: 1, m: 77, n: 132, k: 44 }, flags: ["tb"] },
+    "tiles and a rest, both transposed": { numbers: { batchA: 1, batchB: 2, m: 68, n: 140, k: 20 }, flags: ["ta", "tb"] },
+    "a row": { numbers: { batchA: 1, batchB: 1, m: 1, n: 256, k: 64 }, flags: ["bias"] },
     "1024³": { numbers: { batchA: 1, batchB: 1, m: 1024, n: 1024, k: 1024 }, bench: true },
     "vit-s mlp": { numbers: { batchA: 1, batchB: 1, m: 788, n: 1536, k: 384 }, flags: ["bias", "gelu"], bench: true },
     "vit-s qkv": { numbers: { batchA: 1, batchB: 1, m: 788, n: 1152, k: 384 }, flags: ["bias"], bench: true },
+    "vit-s dA": { numbers: { batchA: 1, batchB: 1, m: 788, n: 384, k: 1536 }, flags: ["tb"], bench: true },
+    "vit-s dB": { numbers: { batchA: 1, batchB: 1, m: 384, n: 1536, k: 788 }, flags: ["ta"], bench: true },
+    "vit-s tokens": { numbers: { batchA: 1, batchB: 1, m: 4096, n: 1536, k: 384 }, flags: ["bias", "gelu"], bench: true },
+    "two rows": { numbers: { batchA: 1, batchB: 1, m: 2, n: 2048, k: 2048 }, bench: true },
   },
   gradient: "op",
 });

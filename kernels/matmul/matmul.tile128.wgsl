@@ -1,0 +1,185 @@
+// C = act(A · B + bias) + residual in tiles of 128 × 128 staged through workgroup memory.
+//
+//   workgroup   one 128 × 128 tile of C
+//   invocation  8 rows 16 apart and 2 groups of 4 columns, in registers
+//   step        16 of k: half of the lanes stage A and half B, a block of 4 × 4 each, the next while the last is multiplied
+//
+// Needs sizes in fours (see `legal`). Sums in f32 whatever Elem is. 16 KiB of workgroup memory.
+//#params
+alias Elem = f32;
+const TILE = 128u;                                                  // rows and columns of C a workgroup makes
+const STEP = 16u;                                                   // of k at a time
+//#end
+alias Elem4 = vec4<Elem>;
+//#use activation madd
+const TILE4 = TILE / 4u;                                            // vectors in a row of the staged B
+const K4 = STEP / 4u;                                               // vectors of k in a step
+struct Uniforms { origin: vec3u, batch: u32, batchA: u32, batchB: u32, m: u32, n: u32, k: u32 }
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> a: array<Elem4>;           // [batchA, m, k]
+@group(0) @binding(2) var<storage, read> b: array<Elem4>;           // [batchB, k, n]
+@group(0) @binding(3) var<storage, read_write> c: array<Elem4>;     // [batch, m, n]
+@group(0) @binding(4) var<storage, read> bias: array<Elem4>;        // [n] //#if bias
+@group(0) @binding(5) var<storage, read> residual: array<Elem4>;    // [batch, m, n] //#if residual
+
+var<workgroup> stagedA: array<vec4f, TILE * K4>;                    // [TILE, K4] vectors along k
+var<workgroup> stagedB: array<vec4f, STEP * TILE4>;                 // [STEP, TILE4] vectors along n
+
+// Four neighbours of C, number `at` of all, in columns 4 j4 and on.
+fn store(sum: vec4f, j4: u32, at: u32) {
+  var y = sum;
+  y += vec4f(bias[j4]);                                             //#if bias
+  y = relu4(y);                                                     //#if relu
+  y = gelu4(y);                                                     //#if gelu
+  y = silu4(y);                                                     //#if silu
+  y += vec4f(residual[at]);                                         //#if residual
+  c[at] = Elem4(y);
+}
+
+// Rows 4 p to 4 p + 3 of B in columns 4 j4 to 4 j4 + 3, column by column where B is stored as its transpose.
+fn loadB(z: u32, p: u32, j4: u32) -> mat4x4f {
+  var rows = mat4x4f();
+  //#if !tb
+  {
+    let n4 = u.n / 4u;
+    let row = z * u.k + 4u * p;
+    let last = z * u.k + u.k - 1u;                                  // rows past the end meet zeros of A
+    rows = mat4x4f(vec4f(b[min(row, last) * n4 + j4]), vec4f(b[min(row + 1u, last) * n4 + j4]),
+      vec4f(b[min(row + 2u, last) * n4 + j4]), vec4f(b[min(row + 3u, last) * n4 + j4]));
+  }
+  //#endif
+  //#if tb
+  {
+    let k4 = u.k / 4u;
+    let at = (z * u.n + 4u * j4) * k4 + p;
+    rows = transpose(mat4x4f(vec4f(b[at]), vec4f(b[at + k4]), vec4f(b[at + 2u * k4]), vec4f(b[at + 3u * k4])));
+  }
+  //#endif
+  return rows;
+}
+
+// Rows i to i + 3 of A, steps 4 p to 4 p + 3 of k; zeros past the end of k.
+fn loadA(z: u32, i: u32, p: u32) -> mat4x4f {
+  var rows = mat4x4f();
+  //#if !ta
+  if (4u * p < u.k) {
+    let k4 = u.k / 4u;
+    let last = u.m - 1u;
+    rows = mat4x4f(vec4f(a[(z * u.m + min(i, last)) * k4 + p]), vec4f(a[(z * u.m + min(i + 1u, last)) * k4 + p]),
+      vec4f(a[(z * u.m + min(i + 2u, last)) * k4 + p]), vec4f(a[(z * u.m + min(i + 3u, last)) * k4 + p]));
+  }
+  //#endif
+  //#if ta
+  {
+    let m4 = u.m / 4u;
+    let at = (z * u.k + 4u * p) * m4 + min(i / 4u, m4 - 1u);
+    if (4u * p < u.k) { rows[0] = vec4f(a[at]); }
+    if (4u * p + 1u < u.k) { rows[1] = vec4f(a[at + m4]); }
+    if (4u * p + 2u < u.k) { rows[2] = vec4f(a[at + 2u * m4]); }
+    if (4u * p + 3u < u.k) { rows[3] = vec4f(a[at + 3u * m4]); }
+    rows = transpose(rows);
+  }
+  //#endif
+  return rows;
+}
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t: u32) {
+  let wg = group + u.origin;
+  let za = select(wg.z, 0u, u.batchA == 1u);
+  let zb = select(wg.z, 0u, u.batchB == 1u);
+  let n4 = u.n / 4u;
+  let lane = t % 128u;
+  let forA = t < 128u;
+  let rowA = 4u * (lane / K4);                                      // of A's block in the tile
+  let stepA = lane % K4;
+  let stepB = lane / TILE4;
+  let columnB = lane % TILE4;
+  let ty = t / 16u;
+  let tx = t % 16u;
+  var s0a = vec4f();
+  var s0b = vec4f();
+  var s1a = vec4f();
+  var s1b = vec4f();
+  var s2a = vec4f();
+  var s2b = vec4f();
+  var s3a = vec4f();
+  var s3b = vec4f();
+  var s4a = vec4f();
+  var s4b = vec4f();
+  var s5a = vec4f();
+  var s5b = vec4f();
+  var s6a = vec4f();
+  var s6b = vec4f();
+  var s7a = vec4f();
+  var s7b = vec4f();
+  let steps = (u.k + STEP - 1u) / STEP;
+  let lastStep = (u.k + 3u) / 4u - 1u;
+  for (var at = 0u; at <= steps; at++) {
+    // The block of step `at` is loaded while the staged one, of the step before, is multiplied.
+    var next = mat4x4f();
+    if (at < steps) {
+      if (forA) { next = loadA(za, wg.y * TILE + rowA, at * K4 + stepA); }
+      else { next = loadB(zb, min(at * K4 + stepB, lastStep), min(wg.x * TILE4 + columnB, n4 - 1u)); }
+    }
+    if (at > 0u) {
+      for (var p = 0u; p < K4; p++) {
+        let b0 = stagedB[(4u * p ) * TILE4 + tx];
+        let b1 = stagedB[(4u * p + 1u) * TILE4 + tx];
+        let b2 = stagedB[(4u * p + 2u) * TILE4 + tx];
+        let b3 = stagedB[(4u * p + 3u) * TILE4 + tx];
+        let d0 = stagedB[(4u * p ) * TILE4 + tx + 16u];
+        let d1 = stagedB[(4u * p + 1u) * TILE4 + tx + 16u];
+        let d2 = stagedB[(4u * p + 2u) * TILE4 + tx + 16u];
+        let d3 = stagedB[(4u * p + 3u) * TILE4 + tx + 16u];
+        let a0 = stagedA[(ty ) * K4 + p];
+        s0a = madd(a0, b0, b1, b2, b3, s0a);
+        s0b = madd(a0, d0, d1, d2, d3, s0b);
+        let a1 = stagedA[(ty + 16u) * K4 + p];
+        s1a = madd(a1, b0, b1, b2, b3, s1a);
+        s1b = madd(a1, d0, d1, d2, d3, s1b);
+        let a2 = stagedA[(ty + 32u) * K4 + p];
+        s2a = madd(a2, b0, b1, b2, b3, s2a);
+        s2b = madd(a2, d0, d1, d2, d3, s2b);
+        let a3 = stagedA[(ty + 48u) * K4 + p];
+        s3a = madd(a3, b0, b1, b2, b3, s3a);
+        s3b = madd(a3, d0, d1, d2, d3, s3b);
+        let a4 = stagedA[(ty + 64u) * K4 + p];
+        s4a = madd(a4, b0, b1, b2, b3, s4a);
+        s4b = madd(a4, d0, d1, d2, d3, s4b);
+        let a5 = stagedA[(ty + 80u) * K4 + p];
+        s5a = madd(a5, b0, b1, b2, b3, s5a);
+        s5b = madd(a5, d0, d1, d2, d3, s5b);
+        let a6 = stagedA[(ty + 96u) * K4 + p];
+        s6a = madd(a6, b0, b1, b2, b3, s6a);
+        s6b = madd(a6, d0, d1, d2, d3, s6b);
+        let a7 = stagedA[(ty + 112u) * K4 + p];
+        s7a = madd(a7, b0, b1, b2, b3, s7a);
+        s7b = madd(a7, d0, d1, d2, d3, s7b);
+      }
+    }
+    workgroupBarrier();                                             // all have read the old slab
+    if (at < steps) {
+      if (forA) {
+        stagedA[(rowA ) * K4 + stepA] = next[0];
+        stagedA[(rowA + 1u) * K4 + stepA] = next[1];
+        stagedA[(rowA + 2u) * K4 + stepA] = next[2];
+        stagedA[(rowA + 3u) * K4 + stepA] = next[3];
+      } else {
+        stagedB[(4u * stepB ) * TILE4 + columnB] = next[0];
+        stagedB[(4u * stepB + 1u) * TILE4 + columnB] = next[1];
+        stagedB[(4u * stepB + 2u) * TILE4 + columnB] = next[2];
+        stagedB[(4u * stepB + 3u) * TILE4 + columnB] = next[3];
+      }
+    }
+    workgroupBarrier();                                             // the new slab is whole
+  }
+  let i = wg.y * TILE + ty;
+  // A loop, so that the compiler meets one epilogue and not one for each row.
+  var sums = array<vec4f, 16>(s0a, s1a, s2a, s3a, s4a, s5a, s6a, s7a, s0b, s1b, s2b, s3b, s4b, s5b, s6b, s7b);
+  for (var r = 0u; r < 16u; r++) {
+    let row = i + 16u * (r % 8u);
+    let j4 = wg.x * TILE4 + tx + 16u * (r / 8u);
+    if (row < u.m && j4 < n4) { store(sums[r], j4, (wg.z * u.m + row) * n4 + j4); }
+  }
+}
