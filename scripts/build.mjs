@@ -1,7 +1,7 @@
 // Builds dist/: the library for Node and for pages, the program, the page, and (unless --fast) the type declarations.
 import { spawnSync } from "node:child_process";
 import { chmod, cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { rawPlugin } from "./raw-plugin.mjs";
@@ -28,11 +28,20 @@ function buildForNode() {
     target: "node20",
     packages: "external",
     splitting: true,
+    metafile: true,
     chunkNames: "chunks/[name]-[hash]",
     outdir: dist,
     outbase: join(root, "src"),
     entryPoints: ["src/index.ts", "src/cli/main.ts", "src/host/node-serve.ts"],
   });
+}
+
+/** Chunks carry hashes in their names: those of earlier builds would stay. A build that fails leaves the last one whole. */
+async function removeOldChunks({ outputs }) {
+  const current = new Set(Object.keys(outputs).map((path) => basename(path)));
+  for (const name of await readdir(join(dist, "chunks")).catch(() => [])) {
+    if (!current.has(name)) await rm(join(dist, "chunks", name));
+  }
 }
 
 /** The library for pages: one file with everything in it; an import of `node:` fails the build. */
@@ -48,6 +57,7 @@ async function buildPage() {
 
 /** Declarations by tsc; its import specifiers end in `.ts`, which a consumer's compiler refuses: they become `.js`. */
 async function emitTypes() {
+  await rm(join(dist, "types"), { recursive: true, force: true });
   const tsc = join(root, "node_modules/typescript/bin/tsc");
   const { status } = spawnSync(process.execPath, [tsc, "-p", "tsconfig.types.json"], { cwd: root, stdio: "inherit" });
   if (status !== 0) throw new Error("the type declarations could not be written (see above)");
@@ -59,10 +69,8 @@ async function emitTypes() {
   }
 }
 
-// Old chunks carry other hashes: remove what esbuild writes, keep the declarations where they are not rebuilt.
-const stale = fast ? ["chunks", "cli", "host", "web", "index.js", "browser.js"] : [""];
-await Promise.all(stale.map((name) => rm(join(dist, name), { recursive: true, force: true })));
 await mkdir(dist, { recursive: true });
-await Promise.all([buildForNode(), buildForBrowser(), buildPage()]);
+const [forNode] = await Promise.all([buildForNode(), buildForBrowser(), buildPage()]);
+await removeOldChunks(forNode.metafile);
 await chmod(join(dist, "cli/main.js"), 0o755);
 if (!fast) await emitTypes();

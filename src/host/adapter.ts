@@ -54,10 +54,16 @@ export function adapterKind(name: string): "gpu" | "cpu" {
   return SOFTWARE.test(name) ? "cpu" : "gpu";
 }
 
-/** Sorting key of the default choice: real GPUs in the order listed, then lavapipe, then any other software. */
+/** GPUs that share the processor's memory: slower than a card beside them. */
+const INTEGRATED = /\bintel\b(?!.*\barc\b)|radeon(\(tm\)|™)?( \d+m| vega \d+)? graphics|\bintegrated\b/i;
+
+/**
+ * Sorting key of the default choice: cards, then integrated GPUs, both in the order listed, then lavapipe, then any
+ * other software. Dawn tells only names, so this goes by them.
+ */
 export function adapterRank(name: string): number {
-  if (adapterKind(name) === "gpu") return 0;
-  return /llvmpipe|lavapipe/i.test(name) ? 1 : 2;
+  if (adapterKind(name) === "gpu") return INTEGRATED.test(name) ? 1 : 0;
+  return /llvmpipe|lavapipe/i.test(name) ? 2 : 3;
 }
 
 /** Whether `wanted` (as given by a person) means the adapter `name`. */

@@ -147,12 +147,16 @@ describe("the choice", () => {
     expect(await open(await newHome(), ["null"])).toMatchObject({ exitCode: 69 });
   });
 
-  test("real GPUs come first, then lavapipe, then SwiftShader", () => {
-    const names = ["SwiftShader Device (Subzero)", "llvmpipe (LLVM 15.0.6, 256 bits)", "NVIDIA H100 80GB HBM3"];
+  test("cards come first, then integrated GPUs, then lavapipe, then SwiftShader", () => {
+    const names = ["SwiftShader Device (Subzero)", "llvmpipe (LLVM 15.0.6, 256 bits)", "AMD Radeon 780M Graphics (RADV PHOENIX)", "NVIDIA H100 80GB HBM3"];
     expect(names.toSorted((a, b) => adapterRank(a) - adapterRank(b))).toEqual(names.toReversed());
-    expect(names.map(adapterKind)).toEqual(["cpu", "cpu", "gpu"]);
+    expect(names.map(adapterKind)).toEqual(["cpu", "cpu", "gpu", "gpu"]);
     expect(matchesAdapter("lavapipe", names[1] ?? "")).toBe(true);
-    expect(matchesAdapter("H100", names[2] ?? "")).toBe(true);
+    expect(matchesAdapter("H100", names[3] ?? "")).toBe(true);
+    const cards = ["AMD Radeon RX 7900 XTX (RADV NAVI31)", "Intel(R) Arc(tm) A770 Graphics (DG2)", "Apple M2", "NVIDIA GeForce RTX 4090"];
+    expect(cards.map(adapterRank)).toEqual([0, 0, 0, 0]);
+    const shared = ["Intel(R) UHD Graphics 630 (CFL GT2)", "Intel(R) Iris(R) Plus Graphics (ICL GT2)", "AMD Radeon Graphics (RADV RENOIR)"];
+    expect(shared.map(adapterRank)).toEqual([1, 1, 1]);
     expect(matchesAdapter("", names[2] ?? "")).toBe(false);
   });
 });
