@@ -9,7 +9,7 @@ import { gradients } from "../ops/grad.ts";
 import { adjust, affineCrop, blur, normalise } from "../ops/image.ts";
 import { adamw, CONTROL, CONTROL_SIZE, gradientControl, HYPER, HYPER_SIZE, sgd } from "../ops/optim.ts";
 import { concat } from "../ops/shape.ts";
-import { spatialNce } from "../ops/spatial-nce.ts";
+import { spatialNce, type SpatialNceOptions } from "../ops/spatial-nce.ts";
 import { windowSide } from "./augment.ts";
 import type { HostBatch } from "./batches.ts";
 import type { TrainConfig } from "./config.ts";
@@ -63,6 +63,15 @@ export function modelDefinition(config: TrainConfig): JsonObject {
 /** The loss is multiplied by this before it flows back in f16, and gradients are divided by it: small ones would vanish. */
 const F16_LOSS_SCALE = 1024;
 
+/** The loss's options, with lengths resolved. */
+function lossOptions({ loss }: TrainConfig): SpatialNceOptions {
+  const { kernel, tau, crossSpace, ignoreMm } = loss;
+  if (kernel === "views") return { kernel, tau };
+  const [radius, sigma] = [loss.radiusMm!, loss.sigmaMm!];
+  const reach = kernel === "radius" ? radius : 3 * sigma;
+  return { kernel, tau, radius, sigma, crossSpace, ...(ignoreMm !== null && ignoreMm > reach ? { ignoreBand: [reach, ignoreMm] as const } : {}) };
+}
+
 /** Builds the step of a configuration whose nulls are resolved. */
 export async function buildTrainingStep(engine: Engine, config: TrainConfig, pinned: ReadonlyMap<string, Blueprint> = new Map()): Promise<TrainingStep> {
   const preset = findPreset(config.preset);
@@ -99,19 +108,7 @@ export async function buildTrainingStep(engine: Engine, config: TrainConfig, pin
       });
       const p: Parameters & { readonly masters: ReadonlyMap<string, Tensor> } = bindParameters(weights, config.precision);
       const z = project(preset, p, encode(preset, p, patches, { training: true }));
-      const { loss, entropy, anchors } = scope("loss", () =>
-        spatialNce(z, {
-          kernel: config.loss.kernel,
-          tau: config.loss.tau,
-          sigma: config.loss.sigmaMm!,
-          radius: config.loss.radiusMm!,
-          ignore: config.loss.ignoreMm ?? 0,
-          crossSpace: config.loss.crossSpace,
-          position: x["position"]!,
-          space: x["space"]!,
-          view: x["sample"]!,
-        }),
-      );
+      const { loss, divergence, anchors } = spatialNce(z, { position: x["position"]!, space: x["space"]!, view: x["sample"]! }, lossOptions(config));
       const names = [...p.masters.keys()];
       const dy = constant(Float32Array.of(lossScale), loss.shape, "f32");
       const found = gradients(loss, names.map((name) => p.masters.get(name)!), dy);
@@ -126,7 +123,7 @@ export async function buildTrainingStep(engine: Engine, config: TrainConfig, pin
         if (config.optimizer.name === "adamw") adamw({ ...shared, ...moments });
         else sgd({ ...shared, velocity: moments.m });
       });
-      return { loss, entropy, anchors, control };
+      return { loss, divergence, anchors, control };
     },
     inputs,
     { label: `train ${preset.name}`, pinned },
@@ -168,10 +165,9 @@ export async function buildTrainingStep(engine: Engine, config: TrainConfig, pin
         ...viewInputs,
       });
       const first = (name: string) => out[name]![0]!;
-      const [loss, entropy] = [first("loss"), first("entropy")];
       return {
-        loss,
-        divergence: loss - entropy,
+        loss: first("loss"),
+        divergence: first("divergence"),
         anchors: first("anchors"),
         gradientNorm: out["control"]![CONTROL.norm]!,
         learningRate,

@@ -1,0 +1,121 @@
+// Training on the device: it learns, repeats its bits, keeps its memory, and continues a stopped run to the same weights.
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createMemoryFiles } from "../../src/host/files-memory.ts";
+import type { AdapterHandle } from "../../src/host/adapter.ts";
+import { openAdapter } from "../../src/host/node.ts";
+import { generateDataset } from "../../src/data/phantom.ts";
+import type { Dataset } from "../../src/data/dataset.ts";
+import { createEngine, type Engine } from "../../src/engine/engine.ts";
+import type { Files } from "../../src/files.ts";
+import { resolveConfig } from "../../src/model/config.ts";
+import { train, type TrainOptions, type TrainResult } from "../../src/model/trainer.ts";
+
+let handle: AdapterHandle;
+let engine: Engine;
+let files: Files;
+let dataset: Dataset;
+beforeAll(async () => {
+  handle = await openAdapter({ log: () => undefined });
+  engine = await createEngine(handle);
+  files = createMemoryFiles();
+  dataset = await generateDataset({ seed: 4, brains: 2, sectionsPerBrain: 1, width: 384, height: 288, pixelSizeUm: 16, sampleSpacingMm: 0.15 }, "data", files);
+});
+afterAll(() => {
+  engine?.dispose();
+  handle?.close();
+});
+
+const SMALL = { "data.patch": 32, "batch.groups": 6, "batch.groupSize": 3, "checkpoint.every": 4, steps: 10 };
+const run = (out: string, settings: Record<string, unknown> = {}, more: Partial<TrainOptions> = {}): Promise<TrainResult> =>
+  train({ engine, files, dataset, config: resolveConfig({ ...SMALL, ...settings }), out, environment: { test: true }, ...more });
+const bytesOf = async (path: string) => Buffer.from(await files.read(path)).toString("base64");
+
+describe.each(["tiny", "vit-tiny"])("%s", (preset) => {
+  test("learns: the loss comes nearer to its floor", async () => {
+    const divergences: number[] = [];
+    await run(`learn-${preset}`, { preset, steps: 60, "optimizer.learningRate": 3e-3, "batch.groups": 8 }, { onProgress: ({ metrics }) => divergences.push(metrics.divergence) });
+    const mean = (part: readonly number[]) => part.reduce((a, b) => a + b, 0) / part.length;
+    expect(divergences.every(Number.isFinite)).toBe(true);
+    expect(mean(divergences.slice(-15))).toBeLessThan(mean(divergences.slice(0, 5)));
+  });
+
+  test("two runs give the same bytes, and one that was stopped and resumed gives them too", async () => {
+    await run(`whole-${preset}`, { preset });
+    await run(`again-${preset}`, { preset });
+    const controller = new AbortController();
+    const stopped = await run(`stopped-${preset}`, { preset }, { signal: controller.signal, onProgress: ({ step }) => step === 6 && controller.abort() });
+    expect(stopped.finished).toBe(false);
+    expect(stopped.step).toBe(6);
+    expect(await files.size(`stopped-${preset}/model.safetensors`)).toBeUndefined();
+    const resumed = await run(`stopped-${preset}`, { preset }, { resume: true });
+    expect(resumed.finished).toBe(true);
+    for (const file of ["model.safetensors", "metrics.jsonl", "config.json"]) {
+      const whole = await bytesOf(`whole-${preset}/${file}`);
+      expect(await bytesOf(`again-${preset}/${file}`), file).toBe(whole);
+      expect(await bytesOf(`stopped-${preset}/${file}`), file).toBe(whole);
+    }
+  });
+});
+
+test("another seed gives other weights", async () => {
+  await run("seed2", { seed: 2, steps: 2 });
+  await run("seed3", { seed: 3, steps: 2 });
+  expect(await bytesOf("seed2/model.safetensors")).not.toBe(await bytesOf("seed3/model.safetensors"));
+});
+
+test("peak activation memory is at most 60 % of the sum of all tensors, and the ledger agrees with the plan", async () => {
+  const before = engine.device.ledger();
+  let during = before;
+  const { statistics } = await run("memory", { "batch.groups": 16, "batch.groupSize": 4, "data.patch": 64, steps: 3 }, { onProgress: () => (during = engine.device.ledger()) });
+  const { arenaBytes, tensorBytes } = statistics.memory;
+  expect(arenaBytes).toBeLessThanOrEqual(0.6 * tensorBytes);
+  const counted = (during.live.activations ?? 0) - (before.live.activations ?? 0);
+  expect(Math.abs(counted - arenaBytes)).toBeLessThanOrEqual(0.1 * arenaBytes);
+  // Beyond the plan's own buffers there is its readback, and the model's state.
+  const own = during.total - before.total - ((during.live.state ?? 0) - (before.live.state ?? 0)) - ((during.live.readback ?? 0) - (before.live.readback ?? 0));
+  expect(own).toBe(statistics.ownBytes);
+  for (const pass of ["dead code", "common subexpressions", "epilogue fusion", "placement"]) expect(statistics.reports.map((r) => r.pass)).toContain(pass);
+  expect(statistics.reports.find(({ pass }) => pass === "epilogue fusion")!.savedBytes).toBeGreaterThan(0);
+  expect(statistics.reports.find(({ pass }) => pass === "placement")!.savedBytes).toBeGreaterThan(0);
+});
+
+test("memory is flat over a run and given back at its end", async () => {
+  const before = engine.device.ledger();
+  const seen: number[] = [];
+  await run("flat", { steps: 24 }, { onProgress: () => seen.push(engine.device.ledger().total) });
+  // The first checkpoint may add one staging buffer for reading back; after that nothing may grow.
+  expect(new Set(seen.slice(8)).size).toBe(1);
+  const after = engine.device.ledger();
+  expect(after.live.activations ?? 0).toBe(before.live.activations ?? 0);
+  expect(after.live.state ?? 0).toBe(before.live.state ?? 0);
+  expect(after.live.inputs ?? 0).toBe(before.live.inputs ?? 0);
+});
+
+test("refuses to continue with other settings, naming them", async () => {
+  await run("settings", { steps: 4 });
+  await expect(run("settings", { steps: 4, "loss.tau": 0.3 }, { resume: true })).rejects.toMatchObject({ exitCode: 65, message: expect.stringContaining("loss.tau") as string });
+});
+
+test("a held-out brain is never drawn, and its sections are never read", async () => {
+  const read: string[] = [];
+  const watching: Files = { ...files, read: (path) => (read.push(path), files.read(path)) };
+  await train({ engine, files: watching, dataset, config: resolveConfig({ ...SMALL, steps: 3, holdOut: [dataset.brains[1]!.id] }), out: "held", environment: {} });
+  const held = dataset.sections.filter(({ brain }) => brain === dataset.brains[1]!.id).map(({ file }) => file);
+  expect(held.length).toBeGreaterThan(0);
+  for (const file of held) expect(read.some((path) => path.endsWith(file))).toBe(false);
+});
+
+test("f16 follows f32 where the device has it", async (context) => {
+  if (!engine.device.traits.features.has("shader-f16")) return context.skip("the adapter has no shader-f16");
+  const curve = async (precision: string) => {
+    const losses: number[] = [];
+    await run(`precision-${precision}`, { precision, steps: 20 }, { onProgress: ({ metrics }) => losses.push(metrics.loss) });
+    return losses;
+  };
+  const [full, half] = [await curve("f32"), await curve("f16")];
+  // The first step sees the same weights and patches: only the rounding of activations differs, relative 2^-11 through some
+  // thirty layers, on logits of at most 1/τ = 10.
+  expect(Math.abs(half[0]! - full[0]!)).toBeLessThan(30 * 2 ** -11 * 10);
+  expect(half.every(Number.isFinite)).toBe(true);
+  expect(half.at(-1)).toBeLessThan(half[0]!);
+});
