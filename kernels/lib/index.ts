@@ -5,5 +5,6 @@ import ncePair from "./nce-pair.wgsl?raw";
 import pixel from "./pixel.wgsl?raw";
 import rows from "./rows.wgsl?raw";
 import online from "./online.wgsl?raw";
+import rng from "./rng.wgsl?raw";
 
-export const libraries: Readonly<Record<string, string>> = { activation, madd, pixel, rows, ncePair, online };
+export const libraries: Readonly<Record<string, string>> = { activation, madd, pixel, rows, ncePair, online, rng };

@@ -8,6 +8,7 @@ import { gradientCases as scaleCases } from "./scale.ts";
 import { gradientCases as shapeCases } from "./shape.ts";
 import { gradientCases as softmaxCases } from "./softmax.ts";
 import { gradientCases as spatialNceCases } from "./spatial-nce.ts";
+import { gradientCases as convCases } from "./conv.ts";
 import { gradientCases as dropoutCases } from "./dropout.ts";
 
-export const GRADIENT_CASES: readonly GradientCase[] = [...matmulCases, ...activationCases, ...arithmeticCases, ...reduceCases, ...scaleCases, ...shapeCases, ...softmaxCases, ...spatialNceCases, ...dropoutCases];
+export const GRADIENT_CASES: readonly GradientCase[] = [...matmulCases, ...convCases, ...activationCases, ...arithmeticCases, ...reduceCases, ...scaleCases, ...shapeCases, ...softmaxCases, ...spatialNceCases, ...dropoutCases];
