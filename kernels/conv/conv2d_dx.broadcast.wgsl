@@ -29,8 +29,9 @@ fn finish(pixel: u32, c4: u32, sum: vec4f) {
   dx[at] = Elem4(r);
 }
 
-fn dots(d: vec4f, p: vec4f, q: vec4f, r: vec4f, s: vec4f) -> vec4f {
-  return vec4f(dot(d, p), dot(d, q), dot(d, r), dot(d, s));
+// A row of the tile gains its dot products with four rows of w, whose columns are given.
+fn gain(sum: vec4f, d: vec4f, columns: mat4x4f) -> vec4f {
+  return sum + d.x * columns[0] + d.y * columns[1] + d.z * columns[2] + d.w * columns[3];
 }
 
 @compute @workgroup_size(WIDTH)
@@ -71,22 +72,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
         let m = vec4f(w[atW + low + o]);
         var n = m;
         if (SUBGROUP == 4u) { n = vec4f(w[atW + high + o]); }
-        var p = subgroupBroadcast(m, 0u);
-        var q = subgroupBroadcast(m, 1u);
-        var r = subgroupBroadcast(m, 2u);
-        var s = subgroupBroadcast(m, 3u);
-        a0 += dots(v0, p, q, r, s);
-        a1 += dots(v1, p, q, r, s);
-        a2 += dots(v2, p, q, r, s);
-        a3 += dots(v3, p, q, r, s);
-        p = subgroupBroadcast(n, 4u % SUBGROUP);
-        q = subgroupBroadcast(n, 5u % SUBGROUP);
-        r = subgroupBroadcast(n, 6u % SUBGROUP);
-        s = subgroupBroadcast(n, 7u % SUBGROUP);
-        b0 += dots(v0, p, q, r, s);
-        b1 += dots(v1, p, q, r, s);
-        b2 += dots(v2, p, q, r, s);
-        b3 += dots(v3, p, q, r, s);
+        let p = transpose(mat4x4f(subgroupBroadcast(m, 0u), subgroupBroadcast(m, 1u), subgroupBroadcast(m, 2u), subgroupBroadcast(m, 3u)));
+        a0 = gain(a0, v0, p);
+        a1 = gain(a1, v1, p);
+        a2 = gain(a2, v2, p);
+        a3 = gain(a3, v3, p);
+        let q = transpose(mat4x4f(
+          subgroupBroadcast(n, 4u % SUBGROUP), subgroupBroadcast(n, 5u % SUBGROUP), subgroupBroadcast(n, 6u % SUBGROUP), subgroupBroadcast(n, 7u % SUBGROUP),
+        ));
+        b0 = gain(b0, v0, q);
+        b1 = gain(b1, v1, q);
+        b2 = gain(b2, v2, q);
+        b3 = gain(b3, v3, q);
       }
     }
   }
