@@ -35,12 +35,16 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
     const flat = matmul(reshape(a, [batchA * m, k]), reshape(b, [rowsB, colsB]), options);
     return reshape(flat, [...lead, m, n]);
   }
-  const { c } = dispatch(kernel, {
-    inputs: { a, b, bias },
-    outputs: { c: [...lead, m, n] },
-    numbers: { batchA, batchB, m, n, k },
-    flags: [ta && "ta", tb && "tb", bias && "bias"],
-  });
+  const parts = ta && !tb && !bias && batchA === 1 && batchB === 1 ? partsOfReduction(m, n, k) : 1;
+  const c = parts > 1 ? reshape(sumOfParts(a, b, m, n, k, parts), [...lead, m, n]) : whole();
+  function whole(): Tensor {
+    return dispatch(kernel, {
+      inputs: { a, b, bias },
+      outputs: { c: [...lead, m, n] },
+      numbers: { batchA, batchB, m, n, k },
+      flags: [ta && "ta", tb && "tb", bias && "bias"],
+    }).c;
+  }
   return withGradient(c, "matmul", bias ? [a, b, bias] : [a, b], (dc) => {
     const da = () => (ta ? matmul(b, dc, { ta: tb, tb: true }) : matmul(dc, b, { tb: !tb }));
     const db = () => (tb ? matmul(dc, a, { ta: true, tb: ta }) : matmul(a, dc, { ta: !ta }));
@@ -50,6 +54,32 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
       () => sum(reshape(dc, [-1, n]), [0]),
     ];
   });
+}
+
+/** Elements of k below which a part is no longer worth its share of the sum at the end. */
+const SHORTEST_PART = 512;
+/** Blocks of 64 × 64 that occupy a big GPU: with as many there is nothing to be gained. */
+const ENOUGH_BLOCKS = 128;
+
+/**
+ * Into how many equal parts a long reduction with a small result is cut, so that the parts run side by side: the weight
+ * gradient of a linear layer sums over every token of the batch. By the sizes alone, so that every device sums alike.
+ */
+function partsOfReduction(m: number, n: number, k: number): number {
+  const wanted = Math.min(Math.floor(ENOUGH_BLOCKS / (Math.ceil(m / 64) * Math.ceil(n / 64))), Math.floor(k / SHORTEST_PART));
+  for (let parts = wanted; parts > 1; parts--) if (k % parts === 0) return parts;
+  return 1;
+}
+
+/** Aᵀ · B as the ordered sum of the products of equal parts of k: both operands are stored with k first, so parts are views. */
+function sumOfParts(a: Tensor, b: Tensor, m: number, n: number, k: number, parts: number): Tensor {
+  const { c } = dispatch(kernel, {
+    inputs: { a, b },
+    outputs: { c: [parts, m, n] },
+    numbers: { batchA: parts, batchB: parts, m, n, k: k / parts },
+    flags: ["ta"],
+  });
+  return sum(c, [0]);
 }
 
 /** A shared operand gets the sum of what the batch sends back. */
@@ -79,6 +109,7 @@ export const gradientCases: readonly GradientCase[] = [
   product("shared right operand", [3, 5, 7], [7, 6]),
   product("shared left operand", [5, 7], [3, 7, 6]),
   product("shared transposed left operand", [7, 5], [3, 7, 6], { ta: true }),
+  product("cut into parts", [1024, 3], [1024, 4], { ta: true }),
   {
     name: "matmul with bias",
     inputs: { a: { shape: [2, 5, 7] }, b: { shape: [7, 6] }, bias: { shape: [6] } },
