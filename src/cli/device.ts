@@ -1,25 +1,20 @@
-// Opening the engine for a command, and what every command that computes has in common.
-import type { Command } from "commander";
+// Opening the engine for a command, and stopping it: what every command that computes has in common.
 import { parseDebug } from "../engine/debug.ts";
 import { createEngine, type Engine } from "../engine/engine.ts";
 import type { JsonObject } from "../data/json.ts";
-import { VERSION } from "../version.ts";
+import { EXIT_CODES, UserError } from "../errors.ts";
 import { openAdapter } from "../host/node.ts";
+import { VERSION } from "../version.ts";
 
-export interface DeviceOptions {
+export interface DeviceFlags {
   readonly adapter?: string;
 }
 
-/** Adds --adapter to a command. */
-export function withDevice(command: Command): Command {
-  return command.option("--adapter <name>", "part of an adapter's name; also CYTONET_ADAPTER (default: the fastest GPU, then lavapipe, then the embedded CPU adapter)");
-}
-
 /** Opens the adapter and the engine, hands them to `body`, and closes both whatever happens. */
-export async function withEngine<T>(options: DeviceOptions, body: (engine: Engine) => Promise<T>): Promise<T> {
+export async function withEngine<T>(flags: DeviceFlags, body: (engine: Engine) => Promise<T>): Promise<T> {
   const log = (line: string) => void process.stderr.write(`${line}\n`);
   const debug = parseDebug(process.env["CYTONET_DEBUG"]);
-  const handle = await openAdapter({ log, ...(options.adapter === undefined ? {} : { adapter: options.adapter }) });
+  const handle = await openAdapter({ log, quiet: true, ...(flags.adapter === undefined ? {} : { adapter: flags.adapter }) });
   let engine: Engine | undefined;
   try {
     engine = await createEngine(handle, { debug, log });
@@ -36,12 +31,22 @@ export function describeEnvironment(engine: Engine): JsonObject {
   return JSON.parse(JSON.stringify({ cytonet: VERSION, node: process.version, platform: `${process.platform} ${process.arch}`, device: fingerprint })) as JsonObject;
 }
 
-/** A signal that Ctrl-C or SIGTERM aborts; the second one leaves at once. `code` is the exit code that belongs to it. */
-export function listenForStop(onFirst: (name: string) => void): { readonly signal: AbortSignal; code(): number | undefined; dispose(): void } {
+export interface Stop {
+  /** Aborted by the first Ctrl-C or SIGTERM. */
+  readonly signal: AbortSignal;
+  /** The exit code that belongs to what stopped it. */
+  code(): 130 | 143 | undefined;
+  /** Throws where it was stopped: for work that can end anywhere. */
+  throwIfStopped(): void;
+  dispose(): void;
+}
+
+/** Listens for Ctrl-C and SIGTERM. The first tells `onFirst` and aborts the signal, the second leaves at once. */
+export function listenForStop(onFirst: (name: string) => void): Stop {
   const controller = new AbortController();
-  let code: number | undefined;
+  let code: 130 | 143 | undefined;
   const handler = (name: NodeJS.Signals) => {
-    const mine = name === "SIGINT" ? 130 : 143;
+    const mine = name === "SIGINT" ? EXIT_CODES.interrupted : EXIT_CODES.terminated;
     if (code !== undefined) process.exit(mine);
     code = mine;
     onFirst(name);
@@ -52,6 +57,9 @@ export function listenForStop(onFirst: (name: string) => void): { readonly signa
   return {
     signal: controller.signal,
     code: () => code,
+    throwIfStopped() {
+      if (code !== undefined) throw new UserError(code, "stopped");
+    },
     dispose() {
       process.off("SIGINT", handler);
       process.off("SIGTERM", handler);

@@ -1,56 +1,80 @@
-// What commands print: data on stdout in the format asked for, everything else on stderr.
-import { writeFile, rename } from "node:fs/promises";
+// What commands print: data on stdout, or in a file written whole, in the format asked for.
+import { constants } from "node:fs";
+import { access, lstat, stat } from "node:fs/promises";
+import { dirname } from "node:path";
 import { EXIT_CODES, UserError } from "../errors.ts";
+import { nodeFiles } from "../host/files-node.ts";
+import type { Format } from "./arguments.ts";
 
-export const FORMATS = ["table", "json", "jsonl", "csv", "md"] as const;
-export type Format = (typeof FORMATS)[number];
 export type Cell = string | number | boolean | null;
 export type Row = Readonly<Record<string, Cell>>;
 
-/** Parses --format. Throws a UserError 2 for another name. */
-export function parseFormat(text: string): Format {
-  const format = FORMATS.find((name) => name === text);
-  if (!format) throw new UserError(EXIT_CODES.usage, `--format: ${JSON.stringify(text)}, expected one of ${FORMATS.join(", ")}`);
-  return format;
+/** What stands beside the rows of a document: `head` before them, `tail` after. */
+export interface Surroundings {
+  readonly head?: Readonly<Record<string, unknown>>;
+  readonly tail?: Readonly<Record<string, unknown>>;
 }
 
-/** Rows as text. JSON is one document `{ schema, rows, … }`, with `extra` beside the rows. */
-export function formatRows(format: Format, schema: string, rows: readonly Row[], extra: Readonly<Record<string, unknown>> = {}): string {
+/**
+ * Rows as text. JSON is one document `{ schema, …head, rows, …tail }`; JSON lines are a line a row and one more with head
+ * and tail; in the others only the rows are shown.
+ */
+export function formatRows(format: Format, schema: string, rows: readonly Row[], { head = {}, tail = {} }: Surroundings = {}): string {
   const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
-  const text = (value: Cell | undefined) => (value === undefined || value === null ? "" : typeof value === "number" && !Number.isInteger(value) ? String(Number(value.toPrecision(5))) : String(value));
+  const cells = () => [columns, ...rows.map((row) => columns.map((column) => formatCell(row[column])))];
   switch (format) {
     case "json":
-      return `${JSON.stringify({ schema, ...extra, rows }, null, 2)}\n`;
-    case "jsonl":
-      return [...rows.map((row) => JSON.stringify({ schema, ...row })), ...(Object.keys(extra).length ? [JSON.stringify({ schema, ...extra })] : [])].map((line) => `${line}\n`).join("");
+      return `${JSON.stringify({ schema, ...head, rows, ...tail }, null, 2)}\n`;
+    case "jsonl": {
+      const rest = { ...head, ...tail };
+      const lines = rows.map((row) => JSON.stringify({ schema, ...row }));
+      if (Object.keys(rest).length > 0) lines.push(JSON.stringify({ schema, ...rest }));
+      return lines.map((line) => `${line}\n`).join("");
+    }
     case "csv": {
-      const quote = (value: string) => (/[",\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
-      return [columns, ...rows.map((row) => columns.map((c) => text(row[c])))].map((cells) => `${cells.map(quote).join(",")}\n`).join("");
+      const quote = (text: string) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+      return cells().map((line) => `${line.map(quote).join(",")}\n`).join("");
     }
     case "md": {
-      const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |\n`;
-      return [line(columns), line(columns.map(() => "---")), ...rows.map((row) => line(columns.map((c) => text(row[c]))))].join("");
+      const [header = [], ...body] = cells();
+      const line = (texts: readonly string[]) => `| ${texts.map((text) => text.replaceAll("|", "\\|").replaceAll("\n", " ")).join(" | ")} |\n`;
+      return [line(header), line(header.map(() => "---")), ...body.map(line)].join("");
     }
     case "table": {
-      const cells = [columns, ...rows.map((row) => columns.map((c) => text(row[c])))];
-      const widths = columns.map((_, i) => Math.max(...cells.map((line) => line[i]!.length)));
-      const right = columns.map((c) => rows.every((row) => row[c] === undefined || row[c] === null || typeof row[c] === "number"));
-      return cells.map((line) => `${line.map((cell, i) => (right[i] ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!))).join("  ").trimEnd()}\n`).join("");
+      const lines = cells();
+      const widths = columns.map((_, i) => Math.max(...lines.map((line) => line[i]?.length ?? 0)));
+      const isNumber = columns.map((column) => rows.every((row) => row[column] === undefined || row[column] === null || typeof row[column] === "number"));
+      const pad = (text: string, i: number) => (isNumber[i] ? text.padStart(widths[i] ?? 0) : text.padEnd(widths[i] ?? 0));
+      return lines.map((line) => `${line.map(pad).join("  ").trimEnd()}\n`).join("");
     }
   }
 }
 
-/** Prints to stdout, or writes the whole file or nothing where `output` names one. */
+/** Numbers keep five digits: enough to read, few enough to compare. */
+function formatCell(value: Cell | undefined): string {
+  if (value === undefined || value === null) return "";
+  return typeof value === "number" && !Number.isInteger(value) ? String(Number(value.toPrecision(5))) : String(value);
+}
+
+/** Prints to stdout, or writes the whole file or nothing where `output` names one (see `checkOutput`). */
 export async function emit(text: string, output?: string): Promise<void> {
-  if (output === undefined) {
-    await new Promise<void>((done) => process.stdout.write(text, () => done()));
-    return;
-  }
-  const temporary = `${output}.${process.pid}.part`;
-  try {
-    await writeFile(temporary, text);
-    await rename(temporary, output);
-  } catch (cause) {
-    throw new UserError(EXIT_CODES.cannotCreate, `--output ${output}: cannot be written (${cause instanceof Error ? cause.message : String(cause)})`, ["Choose a folder that exists and can be written."]);
-  }
+  if (output !== undefined) return nodeFiles.writeAtomic(output, new TextEncoder().encode(text));
+  await new Promise<void>((done) => process.stdout.write(text, () => done()));
+}
+
+/**
+ * Says before the work begins whether a file can be written at its end.
+ * Errors: UserError 73 where it exists (unless `force`), is no file, or its folder is missing or not writable.
+ */
+export async function checkOutput(flag: string, path: string, force: boolean): Promise<void> {
+  const refuse = (what: string, remedy: string) => new UserError(EXIT_CODES.cannotCreate, `${flag} ${path}: ${what}; ${remedy}`);
+  const found = await lstat(path).catch(() => undefined);
+  // Replacing a device or a link by a file, as an atomic write does, is never what was meant.
+  if (found !== undefined && !found.isFile()) throw refuse(found.isDirectory() ? "is a folder, expected a file" : "is no regular file", "choose another name");
+  if (found !== undefined && !force) throw refuse("exists already", "choose another name, or replace it with --force");
+  const folder = dirname(path);
+  if (!(await stat(folder).then((entry) => entry.isDirectory(), () => false))) throw refuse(`there is no folder ${folder}`, "make it, or choose another");
+  await access(folder, constants.W_OK).catch(() => {
+    throw refuse(`the folder ${folder} cannot be written to`, "change its permissions, or choose another");
+  });
 }

@@ -1,43 +1,40 @@
-// Progress for people on stderr: one line that is rewritten on a terminal, a plain line every ten seconds elsewhere.
+// Progress for people on stderr: one line that is redrawn on a terminal, a plain line every ten seconds elsewhere.
+import { isInteractive } from "./terminal.ts";
 
 export interface ProgressLine {
-  /** Shows a state; shown at most ten times a second on a terminal, every ten seconds elsewhere. */
+  /** Shows a state: at most ten times a second on a terminal, every ten seconds elsewhere. */
   update(text: string): void;
   /** A line that stays. */
   note(text: string): void;
-  /** Ends the line; the last state is left standing. */
+  /** Ends the progress; `text` (by default the last state) is left standing, nothing where it is "". */
   end(text?: string): void;
 }
 
-const PLAIN_SECONDS = 10;
+const LIVE_MS = 100;
+const PLAIN_MS = 10_000;
 
-/** Whether stderr may be drawn on. */
-export function isInteractive(): boolean {
-  return Boolean(process.stderr.isTTY) && process.env["CI"] === undefined && process.env["TERM"] !== "dumb";
-}
-
+/** Progress of one piece of work; whoever starts it ends it. */
 export function createProgress(): ProgressLine {
   const live = isInteractive();
-  let shown = 0;
+  let shown = performance.now();
   let width = 0;
   let latest = "";
   const clear = () => {
-    if (live && width > 0) process.stderr.write(`\r${" ".repeat(width)}\r`);
+    if (width > 0) process.stderr.write(`\r${" ".repeat(width)}\r`);
     width = 0;
   };
-  const started = performance.now();
-  shown = started;
   return {
     update(text) {
       latest = text;
       const now = performance.now();
-      if (now - shown < (live ? 100 : PLAIN_SECONDS * 1000)) return;
+      if (now - shown < (live ? LIVE_MS : PLAIN_MS)) return;
       shown = now;
       if (!live) {
         process.stderr.write(`${text}\n`);
         return;
       }
-      const line = text.slice(0, (process.stderr.columns ?? 80) - 1);
+      // A longer line would wrap, and the next could not overwrite it.
+      const line = text.slice(0, Math.max(20, process.stderr.columns ?? 80) - 1);
       process.stderr.write(`\r${line.padEnd(width)}`);
       width = line.length;
     },
@@ -56,7 +53,8 @@ export function createProgress(): ProgressLine {
 /** `93` → `1 min 33 s`. */
 export function formatSeconds(seconds: number): string {
   if (!Number.isFinite(seconds)) return "–";
-  if (seconds < 60) return `${Math.round(seconds)} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
-  return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`;
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }

@@ -45,7 +45,7 @@ export async function unpackOnce(key: string, files: () => Promise<readonly Unpa
 }
 
 /** Folders that may hold the cache, best first. A shared one (the temporary folder) must prove to be this user's own. */
-function cacheFolders(): { readonly path: string; readonly shared: boolean }[] {
+export function cacheFolders(): { readonly path: string; readonly shared: boolean }[] {
   const user = process.getuid?.() ?? "user";
   const chosen = process.env["CYTONET_CACHE"];
   const home = process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache");

@@ -1,84 +1,99 @@
-// `cytonet embed`: features of every sample of a dataset, or of one image, by a run or by bare weights.
+// `cytonet embed`: features of every sample of a dataset, or of places on one image, by a run or by bare weights.
 import { writeFeatureMaps } from "../../analysis/maps.ts";
+import { MANIFEST_FILE, type Dataset } from "../../data/dataset.ts";
 import { chooseEmbeddingsFormat, encodeEmbeddings } from "../../data/embeddings.ts";
+import { openImage } from "../../data/image-dataset.ts";
+import { readDataset } from "../../data/read-dataset.ts";
+import { formatBytes } from "../../engine/errors.ts";
 import { EXIT_CODES, UserError } from "../../errors.ts";
 import { joinPath } from "../../files.ts";
 import { nodeFiles } from "../../host/files-node.ts";
-import { embedDataset, embedImage } from "../../model/embed.ts";
+import { flattenSettings, resolveConfig } from "../../model/config.ts";
+import { embedDataset } from "../../model/embed.ts";
 import { RUN_FILES } from "../../model/run.ts";
-import { readWeights } from "../../model/weights.ts";
-import { readDataset } from "../../data/read-dataset.ts";
-import { MANIFEST_FILE } from "../../data/dataset.ts";
-import { listenForStop, withEngine, type DeviceOptions } from "../device.ts";
-import { emit, formatRows, parseFormat } from "../output.ts";
+import { readWeights, type Weights } from "../../model/weights.ts";
+import type { Format } from "../arguments.ts";
+import { listenForStop, withEngine, type DeviceFlags } from "../device.ts";
+import { checkOutput, emit, formatRows } from "../output.ts";
 import { createProgress, formatSeconds } from "../progress.ts";
 
-export interface EmbedFlags extends DeviceOptions {
+export interface EmbedFlags extends DeviceFlags {
   readonly out: string;
-  readonly batch: string;
-  readonly stride?: string;
-  readonly pixelSize?: string;
+  readonly batch: number;
+  readonly stride?: number;
+  readonly pixelSize?: number;
   readonly map?: string;
   readonly force?: boolean;
-  readonly format: string;
+  readonly format: Format;
 }
 
 export async function runEmbed(model: string, input: string, flags: EmbedFlags): Promise<void> {
-  const format = parseFormat(flags.format);
   const fileFormat = chooseEmbeddingsFormat(flags.out);
-  const batch = positive("--batch", flags.batch, true);
-  if (!flags.force && (await nodeFiles.size(flags.out)) !== undefined)
-    throw new UserError(EXIT_CODES.cannotCreate, `${flags.out}: exists already`, ["Overwrite it with --force, or choose another --out."]);
-  const folder = await nodeFiles.size(joinPath(model, RUN_FILES.config));
-  const weights = await readWeights(nodeFiles, folder === undefined ? model : joinPath(model, RUN_FILES.weights));
+  await checkOutput("--out", flags.out, flags.force ?? false);
+  if (flags.map !== undefined) await checkMapFolder(flags.map, flags.force ?? false);
+  const weights = await findWeights(model);
+  const dataset = await openInput(input, weights, flags);
   const stop = listenForStop(() => process.stderr.write("stopping; nothing is written\n"));
   const progress = createProgress();
   const began = performance.now();
+  const elapsed = () => (performance.now() - began) / 1000;
   try {
-    const options = {
-      files: nodeFiles,
-      weights,
-      batch,
-      signal: stop.signal,
-      onProgress: (done: number, total: number) => {
-        const seconds = (performance.now() - began) / 1000;
-        progress.update(`embedded ${done}/${total} patches, ${(done / seconds).toFixed(0)} patches/s, ${formatSeconds(((total - done) * seconds) / done)} left`);
-      },
-    };
-    const isDataset = (await nodeFiles.size(joinPath(input, MANIFEST_FILE))) !== undefined || input.endsWith(MANIFEST_FILE);
-    const dataset = isDataset ? await readDataset(nodeFiles, input) : undefined;
-    if (!dataset && flags.map !== undefined) throw new UserError(EXIT_CODES.usage, "embed: --map, expected only with a dataset");
-    const embeddings = await withEngine(flags, async (engine) => {
-      if (dataset) return embedDataset(engine, dataset, options);
-      if (flags.pixelSize === undefined)
-        throw new UserError(EXIT_CODES.usage, `embed: no pixel size for ${input}, expected --pixel-size with the image's µm per pixel`, ["A dataset folder has its own; see docs/dataset.md."]);
-      return embedImage(engine, input, {
-        ...options,
-        pixelSizeUm: positive("--pixel-size", flags.pixelSize, false),
-        ...(flags.stride === undefined ? {} : { strideUm: positive("--stride", flags.stride, false) }),
-      });
-    });
-    const code = stop.code();
+    const embeddings = await withEngine(flags, (engine) =>
+      embedDataset(engine, dataset, {
+        files: nodeFiles,
+        weights,
+        batch: flags.batch,
+        signal: stop.signal,
+        onProgress(done, total) {
+          const rate = done / elapsed();
+          progress.update(`embedded ${done}/${total} patches  ${rate.toFixed(0)} patches/s  ${formatBytes(engine.device.ledger().total)}  ${formatSeconds((total - done) / rate)} left`);
+        },
+      }),
+    );
+    progress.end("");
     if (!embeddings) {
-      process.exitCode = code ?? EXIT_CODES.interrupted;
+      process.exitCode = stop.code() ?? EXIT_CODES.interrupted;
       return;
     }
+    const seconds = elapsed();
     await nodeFiles.writeAtomic(flags.out, encodeEmbeddings(embeddings, fileFormat));
-    const seconds = (performance.now() - began) / 1000;
-    progress.end("");
-    if (dataset && flags.map !== undefined) {
+    if (flags.map !== undefined) {
       const { paths, share } = await writeFeatureMaps(nodeFiles, dataset, embeddings.values, embeddings.channels, flags.map);
-      progress.note(`${paths.length} maps in ${flags.map}; their colours hold ${share.map((s) => `${(100 * s).toFixed(0)} %`).join(", ")} of the variance`);
+      progress.note(`${paths.length} maps in ${flags.map}; their three colours hold ${share.map((part) => `${(100 * part).toFixed(0)} %`).join(", ")} of the variance`);
     }
-    await emit(formatRows(format, "cytonet-embed/1", [{ out: flags.out, patches: embeddings.count, channels: embeddings.channels, patchesPerSecond: Number((embeddings.count / seconds).toFixed(1)) }]));
+    await emit(formatRows(flags.format, "cytonet-embed/1", [{ out: flags.out, patches: embeddings.count, channels: embeddings.channels, patchesPerSecond: Number((embeddings.count / seconds).toFixed(1)) }]));
   } finally {
+    progress.end("");
     stop.dispose();
   }
 }
 
-function positive(flag: string, text: string, whole: boolean): number {
-  const value = Number(text);
-  if (!(value > 0) || !Number.isFinite(value) || (whole && !Number.isInteger(value)))
-    throw new UserError(EXIT_CODES.usage, `${flag}: ${JSON.stringify(text)}, expected a ${whole ? "whole " : ""}number above 0`);
-  return value;
+/** Weights of a run's folder, or of a file. */
+async function findWeights(model: string): Promise<Weights> {
+  const isRun = (await nodeFiles.size(joinPath(model, RUN_FILES.config))) !== undefined;
+  if (isRun && (await nodeFiles.size(joinPath(model, RUN_FILES.weights))) === undefined)
+    throw new UserError(EXIT_CODES.inputMissing, `${model}: no ${RUN_FILES.weights} in this run, expected one of a finished run; bring it to its end with cytonet train DATASET --out ${model} --resume`);
+  return readWeights(nodeFiles, isRun ? joinPath(model, RUN_FILES.weights) : model);
+}
+
+/** A dataset folder, or one image with a grid of places. */
+async function openInput(input: string, weights: Weights, flags: EmbedFlags): Promise<Dataset> {
+  const size = await nodeFiles.size(input);
+  const isFolder = (await nodeFiles.size(joinPath(input, MANIFEST_FILE))) !== undefined || size === 0;
+  if (isFolder || size === undefined || input.endsWith(MANIFEST_FILE)) {
+    if (flags.pixelSize !== undefined || flags.stride !== undefined)
+      throw new UserError(EXIT_CODES.usage, `cytonet embed: --pixel-size and --stride with ${input}, expected only with an image; a dataset has its own pixel size and positions`);
+    return readDataset(nodeFiles, input);
+  }
+  if (flags.pixelSize === undefined)
+    throw new UserError(EXIT_CODES.usage, `cytonet embed: the pixel size of ${input} is missing, expected --pixel-size with its µm per pixel; a network trained at one size means nothing at another`);
+  const { patch, pixelSizeUm } = resolveConfig(flattenSettings(weights.config)).data;
+  const strideUm = flags.stride ?? (patch * (pixelSizeUm ?? flags.pixelSize)) / 2;
+  return openImage(nodeFiles, input, { pixelSizeUm: flags.pixelSize, strideUm });
+}
+
+async function checkMapFolder(folder: string, force: boolean): Promise<void> {
+  if ((await nodeFiles.size(folder)) === undefined || force) return;
+  if ((await nodeFiles.list(folder)).length > 0)
+    throw new UserError(EXIT_CODES.cannotCreate, `--map ${folder}: holds files already, expected a new or empty folder; choose another, or write among them with --force`);
 }

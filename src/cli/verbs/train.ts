@@ -1,45 +1,43 @@
 // `cytonet train`: a dataset in, a run folder with weights out.
 import { readDataset } from "../../data/read-dataset.ts";
+import { formatBytes } from "../../engine/errors.ts";
 import { EXIT_CODES, UserError } from "../../errors.ts";
+import { joinPath } from "../../files.ts";
 import { nodeFiles } from "../../host/files-node.ts";
 import { flattenSettings, parseSetting, resolveConfig } from "../../model/config.ts";
-import { readRun } from "../../model/run.ts";
+import { RUN_FILES, readRun } from "../../model/run.ts";
 import { train, type Progress } from "../../model/trainer.ts";
-import { formatBytes } from "../../engine/errors.ts";
-import { describeEnvironment, listenForStop, withEngine, type DeviceOptions } from "../device.ts";
-import { emit, formatRows, parseFormat, type Row } from "../output.ts";
+import type { Format } from "../arguments.ts";
+import { describeEnvironment, listenForStop, withEngine, type DeviceFlags } from "../device.ts";
+import { emit, formatRows } from "../output.ts";
 import { createProgress, formatSeconds } from "../progress.ts";
 
-export interface TrainFlags extends DeviceOptions {
+export interface TrainFlags extends DeviceFlags {
   readonly preset?: string;
-  readonly steps?: string;
-  readonly seed?: string;
+  readonly steps?: number;
+  readonly seed?: number;
   readonly out: string;
   readonly holdOut?: readonly string[];
   readonly set?: readonly string[];
   readonly resume?: boolean;
   readonly force?: boolean;
-  readonly format: string;
+  readonly format: Format;
 }
 
-/** The settings that flags and --set stand for. */
+/** The settings that options and --set stand for. Errors: UserError 2 where both name the same one. */
 export function settingsOf(flags: Pick<TrainFlags, "preset" | "steps" | "seed" | "holdOut" | "set">): Record<string, unknown> {
-  const number = (text: string) => (text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : text);
-  const settings: Record<string, unknown> = {};
-  if (flags.preset !== undefined) settings["preset"] = flags.preset;
-  if (flags.steps !== undefined) settings["steps"] = number(flags.steps);
-  if (flags.seed !== undefined) settings["seed"] = number(flags.seed);
-  if (flags.holdOut?.length) settings["holdOut"] = [...flags.holdOut];
+  const named = { preset: flags.preset, steps: flags.steps, seed: flags.seed, holdOut: flags.holdOut };
+  const settings: Record<string, unknown> = Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined));
   for (const text of flags.set ?? []) {
     const [key, value] = parseSetting(text);
+    if (Object.hasOwn(settings, key)) throw new UserError(EXIT_CODES.usage, `--set ${text}: ${key} is given twice, expected once`);
     settings[key] = value;
   }
   return settings;
 }
 
 export async function runTrain(path: string, flags: TrainFlags): Promise<void> {
-  const format = parseFormat(flags.format);
-  if (flags.resume && flags.force) throw new UserError(EXIT_CODES.usage, "train: --resume and --force, expected at most one of them");
+  if (flags.resume && flags.force) throw new UserError(EXIT_CODES.usage, "cytonet train: --resume and --force, expected at most one of them");
   const given = settingsOf(flags);
   // A continued run has its own settings; what is given must agree with them, which the trainer checks.
   const base = flags.resume ? flattenSettings((await readRun(nodeFiles, flags.out)).config) : {};
@@ -64,28 +62,41 @@ export async function runTrain(path: string, flags: TrainFlags): Promise<void> {
       }),
     );
     progress.end();
-    const code = stop.code();
-    if (!result.finished && code !== undefined) {
+    if (!result.finished) {
       process.stderr.write(`stopped after step ${result.step} of ${config.steps}; continue with: cytonet train ${path} --out ${flags.out} --resume\n`);
-      process.exitCode = code;
+      process.exitCode = stop.code() ?? EXIT_CODES.interrupted;
       return;
     }
-    const row: Row = {
-      run: flags.out,
-      steps: result.step,
-      loss: result.last?.loss ?? null,
-      divergence: result.last?.divergence ?? null,
-      parameters: result.parameters,
-      patchesPerSecond: Number(result.patchesPerSecond.toFixed(1)),
-      weights: `${flags.out}/model.safetensors`,
-    };
-    await emit(formatRows(format, "cytonet-train/1", [row]));
+    await emit(
+      formatRows(flags.format, "cytonet-train/1", [
+        {
+          run: flags.out,
+          steps: result.step,
+          loss: result.last?.loss ?? null,
+          divergence: result.last?.divergence ?? null,
+          parameters: result.parameters,
+          patchesPerSecond: Number(result.patchesPerSecond.toFixed(1)),
+          weights: joinPath(flags.out, RUN_FILES.weights),
+        },
+      ]),
+    );
   } finally {
+    progress.end("");
     stop.dispose();
   }
 }
 
-/** One line: step, loss above its floor, gradient norm, rate, time left, memory. */
+/** One line: step, loss and how far it is above its floor, gradient norm, rate, memory, time left. */
 export function describeProgress({ step, steps, metrics, rate, eta, waiting, memory }: Progress): string {
-  return `step ${step}/${steps}  loss ${metrics.loss.toFixed(4)}  above floor ${metrics.divergence.toFixed(4)}  |g| ${metrics.gradientNorm.toPrecision(3)}  ${rate.toFixed(0)} patches/s  waiting ${(100 * waiting).toFixed(0)} %  ${formatBytes(memory)}  ${formatSeconds(eta)} left`;
+  const parts = [
+    `step ${step}/${steps}`,
+    `loss ${metrics.loss.toFixed(4)}`,
+    `above floor ${metrics.divergence.toFixed(4)}`,
+    `|g| ${metrics.gradientNorm.toPrecision(3)}`,
+    `${rate.toFixed(0)} patches/s`,
+    formatBytes(memory),
+    ...(waiting > 0.1 ? [`${(100 * waiting).toFixed(0)} % waiting for patches`] : []),
+    `${formatSeconds(eta)} left`,
+  ];
+  return parts.join("  ");
 }

@@ -1,0 +1,47 @@
+// Reading arguments: numbers, formats and lists as typed on a command line; every mistake is a UserError 2 that names the option.
+import { EXIT_CODES, UserError, suggest } from "../errors.ts";
+
+export const FORMATS = ["table", "json", "jsonl", "csv", "md"] as const;
+export type Format = (typeof FORMATS)[number];
+
+function wrong(flag: string, text: string, expected: string, names: readonly string[] = []): UserError {
+  const near = suggest(text, names)[0];
+  return new UserError(EXIT_CODES.usage, `${flag}: ${JSON.stringify(text)}, expected ${expected}`, near === undefined ? [] : [`Did you mean ${near}?`]);
+}
+
+/** A parser of one of a few words. */
+export function oneOf<const Name extends string>(flag: string, names: readonly Name[]): (text: string) => Name {
+  return (text) => {
+    const found = names.find((name) => name === text);
+    if (found === undefined) throw wrong(flag, text, `one of ${names.join(", ")}`, names);
+    return found;
+  };
+}
+
+/** A parser of a number above 0. */
+export function positiveNumber(flag: string): (text: string) => number {
+  return (text) => {
+    const value = parse(text);
+    if (!(value > 0)) throw wrong(flag, text, "a number above 0");
+    return value;
+  };
+}
+
+/** A parser of a whole number from `least`. */
+export function wholeNumber(flag: string, least: number): (text: string) => number {
+  return (text) => {
+    const value = parse(text);
+    if (!Number.isSafeInteger(value) || value < least) throw wrong(flag, text, `a whole number from ${least}`);
+    return value;
+  };
+}
+
+/** NaN for anything but a decimal number: `Number("")` is 0 and `Number("0x10")` is 16. */
+function parse(text: string): number {
+  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : NaN;
+}
+
+/** Collects an option that may be given several times. */
+export function collect(text: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), text];
+}

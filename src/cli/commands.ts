@@ -1,0 +1,148 @@
+// The verbs as people see them: examples, arguments, options. What a verb does is loaded when it runs, so that help answers at once.
+import type { Command } from "commander";
+import { EXIT_CODES, UserError } from "../errors.ts";
+import { FORMATS, collect, oneOf, positiveNumber, wholeNumber, type Format } from "./arguments.ts";
+import type { CheckFlags } from "./verbs/check.ts";
+import type { DemoFlags } from "./verbs/demo.ts";
+import type { DoctorFlags } from "./verbs/doctor.ts";
+import type { EmbedFlags } from "./verbs/embed.ts";
+import type { ImportFlags } from "./verbs/import.ts";
+import type { TrainFlags } from "./verbs/train.ts";
+
+type Optional<T, K extends keyof T> = Omit<T, K> & Partial<Pick<T, K>>;
+
+/** An option that must be given: checked here, because commander would ask for it before it names an option that does not exist. */
+function need<T>(verb: string, option: string, value: T | undefined): T {
+  if (value === undefined) throw new UserError(EXIT_CODES.usage, `cytonet ${verb}: ${option} is missing`, [`\`cytonet ${verb} --help\` shows examples and options.`]);
+  return value;
+}
+
+/** Adds a verb whose help begins with examples. */
+function addVerb(program: Command, name: string, summary: string, examples: readonly string[]): Command {
+  return program.command(name).description(summary).addHelpText("before", formatExamples(examples));
+}
+
+/** The first block of a help text. */
+export function formatExamples(examples: readonly string[]): string {
+  return `Examples:\n${examples.map((line) => `  ${line}\n`).join("")}`;
+}
+
+function withAdapter(command: Command): Command {
+  return command.option("--adapter <name>", "part of an adapter's name, as CYTONET_ADAPTER (default: the fastest GPU, then lavapipe, then the CPU adapter that comes along)");
+}
+
+function withFormat(command: Command): Command {
+  return command.option("--format <format>", `what stdout gets: ${FORMATS.join(", ")}`, oneOf("--format", FORMATS), "table" satisfies Format);
+}
+
+function withOutput(command: Command): Command {
+  return withFormat(command)
+    .option("--output <file>", "write there instead of to stdout, the whole file or nothing")
+    .option("--force", "replace the file that is there");
+}
+
+/** Adds every verb to the program. */
+export function addVerbs(program: Command): void {
+  withOutput(withAdapter(addVerb(program, "doctor", "look whether this machine is ready, and say what to do where it is not", ["cytonet doctor", "cytonet doctor --adapter lavapipe --format json"]))).action(
+    async (flags: DoctorFlags) => (await import("./verbs/doctor.ts")).runDoctor(flags),
+  );
+
+  withFormat(
+    addVerb(program, "import", "make a dataset of images and a CSV table of positions", [
+      "cytonet import scans --out brains --table spots.csv --image '{slide}.png' --section slide --x x --y y --units px --pixel-size 2",
+      "cytonet import scans --out brains --table spots.csv --image '{slide}/scan.jpg' --section slide --x x_um --y y_um --units um \\",
+      "    --pixel-size-column um_per_px --brain donor --label layer --space-by brain",
+    ])
+      .argument("<source>", "folder that the other paths are relative to")
+      .option("--out <dir>", "the dataset to make: a new folder (required)")
+      .option("--table <file>", "CSV of positions, one row a sample (required)")
+      .option("--image <template>", "path of a section's image, with columns in braces (required)")
+      .option("--section <column>", "column with the section's name (required)")
+      .option("--x <column>", "column with the position to the right from the image's left edge (required)")
+      .option("--y <column>", "column with the position down from the image's upper edge (required)")
+      .option("--units <px|um>", "units of --x and --y (required)", oneOf("--units", ["px", "um"]))
+      .option("--pixel-size <um>", "µm per pixel of all images (this or the next is required)", positiveNumber("--pixel-size"))
+      .option("--pixel-size-column <column>", "column with the µm per pixel")
+      .option("--brain <column>", "column with the brain's name (default: all sections are of one brain)")
+      .option("--id <column>", "column with the sample's name")
+      .option("--label <column>", "label column; may be repeated", collect)
+      .option("--missing-label <word>", "cell that means \"not labelled\", besides the empty one; may be repeated", collect)
+      .option("--sections-table <file>", "CSV with one row a section, for columns that the table of positions lacks")
+      .option("--section-key <column>", "its column with the section's name (default: as --section)")
+      .option("--z-from <column[:regexp]>", "position of a section along its normal; the number is the pattern's first group")
+      .option("--z-units <um|mm>", "units of that number (default: um)", oneOf("--z-units", ["um", "mm"]))
+      .option("--position <x,y,z>", "three columns with the position in the reference space in mm (default: that in the section)")
+      .option("--space-by <rule>", "which sections share a reference space: section (none), brain, or a template such as '{brain}@{z}'", "section")
+      .option("--name <name>", "name of the dataset (default: that of --out)")
+      .option("--licence <text>", "licence of the data, kept in the manifest")
+      .option("--force", "replace the dataset that is there"),
+  ).action(async (source: string, flags: ImportFlags) => (await import("./verbs/import.ts")).runImport(source, flags));
+
+  withFormat(
+    withAdapter(
+      addVerb(program, "train", "train a model on a dataset without labels", [
+        "cytonet train brains --preset tiny --steps 1000 --out runs/first",
+        "cytonet train brains --preset vit-tiny --steps 1000 --out runs/second --hold-out B21 --set loss.tau=0.2",
+        "cytonet train brains --out runs/first --resume",
+      ])
+        .argument("<dataset>", "folder that `cytonet import` made, see docs/dataset.md")
+        .option("--out <run>", "the run's folder; the final weights are RUN/model.safetensors (required)")
+        .option("--preset <name>", "model: tiny, vit-tiny (default: tiny)")
+        .option("--steps <n>", "optimizer steps (default: 300)", wholeNumber("--steps", 1))
+        .option("--seed <n>", "seed of weights, order and augmentation (default: 1)", wholeNumber("--seed", 0))
+        .option("--hold-out <brain>", "brain that training never sees; may be repeated", collect)
+        .option("--set <key=value>", "any other setting, see `cytonet --help settings`; may be repeated", collect)
+        .option("--resume", "continue the run that is there from its last checkpoint")
+        .option("--force", "replace the run that is there"),
+    ),
+  ).action(async (dataset: string, flags: Optional<TrainFlags, "out">) => (await import("./verbs/train.ts")).runTrain(dataset, { ...flags, out: need("train", "--out RUN", flags.out) }));
+
+  withFormat(
+    withAdapter(
+      addVerb(program, "embed", "compute the features of every sample of a dataset, or of places on one image", [
+        "cytonet embed runs/first brains --out features.safetensors --map maps",
+        "cytonet embed runs/first/model.safetensors scan.png --pixel-size 2 --stride 64 --out features.csv",
+      ])
+        .argument("<run>", "folder of a run, or a model.safetensors")
+        .argument("<input>", "a dataset, or one PNG or JPEG image")
+        .option("--out <file>", "file to write: .safetensors, .npy or .csv (required)")
+        .option("--map <dir>", "also paint the features over each section, coloured by their principal components")
+        .option("--pixel-size <um>", "µm per pixel of the image (required for an image)", positiveNumber("--pixel-size"))
+        .option("--stride <um>", "distance of the places on an image (default: half a patch)", positiveNumber("--stride"))
+        .option("--batch <n>", "patches at once", wholeNumber("--batch", 1), 64)
+        .option("--force", "replace what is there"),
+    ),
+  ).action(async (run: string, input: string, flags: Optional<EmbedFlags, "out">) => (await import("./verbs/embed.ts")).runEmbed(run, input, { ...flags, out: need("embed", "--out FILE", flags.out) }));
+
+  withOutput(
+    withAdapter(
+      addVerb(program, "check", "compare every kernel in every variant, and every gradient, with its f64 reference", [
+        "cytonet check",
+        "cytonet check matmul --seed 7",
+        "cytonet check --format json --output check.json",
+      ])
+        .argument("[name]", "part of a kernel's name")
+        .option("--only <case>", "run one case, as a failed check prints it")
+        .option("--seed <n>", "seed of the inputs", wholeNumber("--seed", 0), 1),
+    ),
+  ).action(async (name: string | undefined, flags: CheckFlags) => (await import("./verbs/check.ts")).runChecks(name, flags));
+
+  withFormat(
+    withAdapter(
+      addVerb(program, "demo", "generate a section, train the tiny model on it, embed it, and show what it learned", ["cytonet demo", "cytonet demo --adapter lavapipe"])
+        .option("--out <dir>", "folder to write to; what an earlier demo left there is replaced (default: runs/demo)")
+        .option("--steps <n>", "optimizer steps", wholeNumber("--steps", 1), 150),
+    ),
+  ).action(async (flags: DemoFlags) => (await import("./verbs/demo.ts")).runDemo(flags));
+
+  addVerb(program, "completion", "print a script that completes cytonet's verbs and options in a shell", [
+    "source <(cytonet completion bash)",
+    "cytonet completion zsh > \"${fpath[1]}/_cytonet\"",
+    "cytonet completion fish > ~/.config/fish/completions/cytonet.fish",
+  ])
+    .argument("<shell>", "bash, zsh or fish", oneOf("completion", ["bash", "zsh", "fish"]))
+    .action(async (shell: "bash" | "zsh" | "fish") => {
+      const { printCompletion } = await import("./completion.ts");
+      process.stdout.write(printCompletion(program, shell));
+    });
+}
