@@ -1,7 +1,10 @@
 // The oracles themselves: they load, they compute, and they are on the CPU; known answers only.
-import { expect, test } from "vitest";
+import { expect, test as runTest } from "vitest";
+import { oraclesMissing } from "./oracles/installed.ts";
 import { runOnnx } from "./oracles/onnx.ts";
 import { loadTfjs } from "./oracles/tfjs.ts";
+
+const test = runTest.skipIf(oraclesMissing);
 
 test("ONNX Runtime multiplies matrices and convolves with attributes of every kind", async () => {
   const { y, z, g } = await runOnnx(

@@ -1,5 +1,5 @@
 // ONNX Runtime on the CPU, the oracle for forward passes: a graph as plain data is written as an ONNX model and run.
-import { InferenceSession, Tensor } from "onnxruntime-node";
+import type { Tensor as OnnxValue } from "onnxruntime-node";
 
 /** Operator set of the models written here: 20 has Gelu, 17 LayerNormalization. */
 const OPSET = 20;
@@ -32,13 +32,15 @@ export async function runOnnx(
   inputs: Readonly<Record<string, OnnxTensor>>,
   outputs: readonly string[],
 ): Promise<Record<string, { dims: readonly number[]; data: Float32Array }>> {
+  // Loaded here, so that files of tests can say that it is missing.
+  const { InferenceSession, Tensor } = await import("onnxruntime-node");
   const session = await InferenceSession.create(encodeModel(nodes, inputs, outputs), { executionProviders: ["cpu"], intraOpNumThreads: 1 });
   try {
     const feeds = Object.entries(inputs).map(([name, { dims, data }]) => [
       name,
       data instanceof Float32Array ? new Tensor("float32", data, [...dims]) : new Tensor("int64", data, [...dims]),
     ]);
-    const results = await session.run(Object.fromEntries(feeds) as Record<string, Tensor>);
+    const results = await session.run(Object.fromEntries(feeds) as Record<string, OnnxValue>);
     return Object.fromEntries(
       outputs.map((name) => {
         const result = results[name];

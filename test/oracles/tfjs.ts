@@ -30,6 +30,8 @@ export async function loadTfjs(): Promise<typeof Tfjs> {
     await rename(part, bundle);
   }
   const tf = (await import(/* @vite-ignore */ pathToFileURL(bundle).href)) as typeof Tfjs;
+  // Otherwise it advises every test to install its native backend.
+  tf.enableProdMode();
   await tf.setBackend("cpu");
   await tf.ready();
   return tf;

@@ -1,0 +1,123 @@
+// The presets `tiny` and `vit-tiny` written a second time, for oracles: from their description, over any algebra.
+import type { Tensor } from "./tfjs-entry.ts";
+import type { Edge, OnnxGraph } from "./onnx-graph.ts";
+import { tfAttention, tfBatchNorm, tfConv, tfGelu, tfLayerNorm, type Tf } from "./tfjs-ops.ts";
+
+/** Added to variances: the customary numbers of both families. */
+export const BATCH_NORM_EPSILON = 1e-5;
+export const LAYER_NORM_EPSILON = 1e-6;
+
+/** What networks are written in: images [b, h, w, c], tokens [b, n, c], filters [fh, fw, ci, co], linear weights [in, out]. */
+export interface Algebra<T> {
+  conv(x: T, w: T, stride: number, padding: number, bias?: T): T;
+  /** `name` leads to weight, bias and running statistics. */
+  batchNorm(x: T, name: string): T;
+  layerNorm(x: T, gamma: T, beta: T): T;
+  relu(x: T): T;
+  gelu(x: T): T;
+  add(x: T, y: T): T;
+  matmul(x: T, y: T): T;
+  /** q, k, v [b, n, h, d]. */
+  attention(q: T, k: T, v: T, d: number): T;
+  /** Mean over height and width: [b, h, w, c] → [b, c]. */
+  meanOverPlaces(x: T): T;
+  reshape(x: T, shape: readonly number[]): T;
+  /** Along dimension 1. */
+  concat(x: T, y: T): T;
+  /** [b, n, c] → [b, c]: the first token. */
+  first(x: T): T;
+  /** [1, 1, c] → [b, 1, c]. */
+  repeat(x: T, b: number): T;
+}
+
+/** Parameters by name. */
+type Find<T> = (name: string) => T;
+
+export interface NetworkResult<T> {
+  readonly h: T;
+  readonly z: T;
+}
+
+export type Network = <T>(a: Algebra<T>, p: Find<T>, x: T, shape: { readonly b: number; readonly side: number }) => NetworkResult<T>;
+
+/** Linear, ReLU, linear without bias. */
+function projection<T>(a: Algebra<T>, p: Find<T>, h: T): NetworkResult<T> {
+  const hidden = a.relu(a.add(a.matmul(h, p("projection.hidden.weight")), p("projection.hidden.bias")));
+  return { h, z: a.matmul(hidden, p("projection.out.weight")) };
+}
+
+/** Stem 5×5/4; four bottlenecks of 8, 16, 32 and 64 channels, times four outside, each with a shortcut of its own; mean. */
+export const tinyNetwork: Network = (a, p, x) => {
+  const convNorm = (name: string, number: string, from: typeof x, stride: number, padding: number) => a.batchNorm(a.conv(from, p(`${name}.conv${number}.weight`), stride, padding), `${name}.norm${number}`);
+  let y = a.relu(convNorm("encoder.stem", "", x, 4, 2));
+  [1, 2, 2, 2].forEach((stride, i) => {
+    const name = `encoder.stage${i + 1}.0`;
+    const shortcut = convNorm(`${name}.shortcut`, "", y, stride, 0);
+    const down = a.relu(convNorm(name, "1", y, 1, 0));
+    const spatial = a.relu(convNorm(name, "2", down, stride, 1));
+    y = a.relu(a.add(convNorm(name, "3", spatial, 1, 0), shortcut));
+  });
+  return projection(a, p, a.meanOverPlaces(y));
+};
+
+/** Patches of 8 px, class token, learned positions; four pre-norm blocks of width 96 with three heads, MLP of 384 with GELU. */
+export const vitTinyNetwork: Network = (a, p, x, { b, side }) => {
+  const n = (side / 8) ** 2;
+  const linear = (name: string, from: typeof x) => a.add(a.matmul(from, p(`${name}.weight`)), p(`${name}.bias`));
+  const norm = (name: string, from: typeof x) => a.layerNorm(from, p(`${name}.weight`), p(`${name}.bias`));
+  const patches = a.reshape(a.conv(x, p("encoder.embed.weight"), 8, 0, p("encoder.embed.bias")), [b, n, 96]);
+  let y = a.add(a.concat(a.repeat(p("encoder.class_token"), b), patches), p("encoder.positions"));
+  for (let i = 0; i < 4; i++) {
+    const block = `encoder.block${i}`;
+    const normed = norm(`${block}.norm1`, y);
+    const heads = (name: string) => a.reshape(linear(`${block}.attention.${name}`, normed), [b, n + 1, 3, 32]);
+    const mixed = a.reshape(a.attention(heads("query"), heads("key"), heads("value"), 32), [b, n + 1, 96]);
+    y = a.add(linear(`${block}.attention.out`, mixed), y);
+    y = a.add(linear(`${block}.mlp.down`, a.gelu(linear(`${block}.mlp.up`, norm(`${block}.norm2`, y)))), y);
+  }
+  return projection(a, p, a.first(norm("encoder.norm", y)));
+};
+
+/** Inference in ONNX: batch norm by running statistics. */
+export function onnxAlgebra(g: OnnxGraph, p: Find<Edge>): Algebra<Edge> {
+  return {
+    conv: (x, w, stride, padding, bias) =>
+      g.toChannelsLast(g.conv(g.toChannelsFirst(x), w, { stride: [stride, stride], padding: [padding, padding, padding, padding] }, bias)),
+    batchNorm: (x, name) =>
+      g.toChannelsLast(g.batchNorm(g.toChannelsFirst(x), p(`${name}.weight`), p(`${name}.bias`), p(`${name}.running_mean`), p(`${name}.running_var`), BATCH_NORM_EPSILON)),
+    layerNorm: (x, gamma, beta) => g.layerNorm(x, gamma, beta, LAYER_NORM_EPSILON),
+    relu: g.relu,
+    gelu: g.gelu,
+    add: g.add,
+    matmul: g.matmul,
+    attention: g.attention,
+    meanOverPlaces: (x) => g.apply("ReduceMean", [x, g.integers(1, 2)], { keepdims: 0 }),
+    reshape: (x, shape) => g.reshape(x, ...shape),
+    concat: (x, y) => g.apply("Concat", [x, y], { axis: 1 }),
+    first: (x) => g.apply("Squeeze", [g.apply("Slice", [x, g.integers(0), g.integers(1), g.integers(1)]), g.integers(1)]),
+    repeat: (x, b) => g.apply("Expand", [x, g.integers(b, 1, 1)]),
+  };
+}
+
+/** Training in TensorFlow.js: batch norm by the batch's own statistics. */
+export function tfAlgebra(tf: Tf, p: Find<Tensor>): Algebra<Tensor> {
+  return {
+    conv: (x, w, stride, padding, bias) => tfConv(tf, x, w, { stride: [stride, stride], padding: [padding, padding, padding, padding] }, bias),
+    batchNorm: (x, name) => tfBatchNorm(tf, x, p(`${name}.weight`), p(`${name}.bias`), BATCH_NORM_EPSILON),
+    layerNorm: (x, gamma, beta) => tfLayerNorm(tf, x, gamma, beta, LAYER_NORM_EPSILON),
+    relu: (x) => tf.relu(x),
+    gelu: (x) => tfGelu(tf, x),
+    add: (x, y) => tf.add(x, y),
+    matmul: (x, y) => {
+      // Rows flat, because weights are shared by the batch.
+      const rows = tf.reshape(x, [-1, x.shape.at(-1) ?? 0]);
+      return tf.reshape(tf.matMul(rows, y), [...x.shape.slice(0, -1), y.shape.at(-1) ?? 0]);
+    },
+    attention: (q, k, v) => tfAttention(tf, q, k, v),
+    meanOverPlaces: (x) => tf.mean(x, [1, 2]),
+    reshape: (x, shape) => tf.reshape(x, [...shape]),
+    concat: (x, y) => tf.concat([x, y], 1),
+    first: (x) => tf.reshape(tf.slice(x, [0, 0, 0], [x.shape[0] ?? 0, 1, x.shape[2] ?? 0]), [x.shape[0] ?? 0, x.shape[2] ?? 0]),
+    repeat: (x, b) => tf.tile(x, [b, 1, 1]),
+  };
+}
