@@ -1,6 +1,7 @@
 // The descriptor of strided reading: slices, permutations and repetitions.
 import { ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
 import naive from "./strided.naive.wgsl?raw";
+import vector from "./strided.vector.wgsl?raw";
 
 /** Numbers of a case: extents of y, strides in x, where it begins and how much x holds. */
 function view(d: readonly [number, number, number, number, number], s: readonly [number, number, number, number, number], nx: number, offset = 0) {
@@ -16,7 +17,14 @@ export const strided = defineKernel({
   dims: ["nx", "offset", "d0", "d1", "d2", "d3", "d4", "s0", "s1", "s2", "s3", "s4", "n"],
   args: { x: read("nx"), y: write("n") },
   derive: ({ d0, d1, d2, d3, d4 }) => ({ n: d0 * d1 * d2 * d3 * d4 }),
-  variants: { naive: { source: naive, grid: ({ n }) => [ceilDiv(n, 64), 1, 1] } },
+  variants: {
+    naive: { source: naive, grid: ({ n }) => [ceilDiv(n, 64), 1, 1] },
+    vector: {
+      source: vector,
+      grid: ({ n }) => [ceilDiv(n / 4, 64), 1, 1],
+      legal: ({ nx, offset, d4, s0, s1, s2, s3, s4 }) => s4 === 1 && [nx, offset, d4, s0, s1, s2, s3].every((size) => size % 4 === 0),
+    },
+  },
   flops: () => 0,
   reference({ x, y }, { offset, d0, d1, d2, d3, d4, s0, s1, s2, s3, s4 }) {
     let i = 0;
