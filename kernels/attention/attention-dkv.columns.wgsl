@@ -38,7 +38,7 @@ fn slope(wg: vec3u, i: u32, lane: u32) -> Row {
   return r;
 }
 fn key(wg: vec3u, i: u32, lane: u32) -> Row {
-  let at = ((wg.z * u.m + min(i, u.m - 1u)) * u.h + wg.y) * (u.d / 4u);
+  let at = ((wg.z * u.m + i) * u.h + wg.y) * (u.d / 4u);
   var r: Row;
   r.a = vec4f(k[at + within(lane)]);
   if (PARTS > 1u) { r.b = vec4f(k[at + within(lane + WIDTH)]); }
@@ -47,7 +47,7 @@ fn key(wg: vec3u, i: u32, lane: u32) -> Row {
   return masked(r, lane);
 }
 fn value(wg: vec3u, i: u32, lane: u32) -> Row {
-  let at = ((wg.z * u.m + min(i, u.m - 1u)) * u.h + wg.y) * (u.d / 4u);
+  let at = ((wg.z * u.m + i) * u.h + wg.y) * (u.d / 4u);
   var r: Row;
   r.a = vec4f(v[at + within(lane)]);
   if (PARTS > 1u) { r.b = vec4f(v[at + within(lane + WIDTH)]); }
@@ -56,7 +56,7 @@ fn value(wg: vec3u, i: u32, lane: u32) -> Row {
   return masked(r, lane);
 }
 fn storeDk(wg: vec3u, i: u32, lane: u32, r: Row) {
-  let d4 = select(0u, u.d / 4u, i < u.m);
+  let d4 = u.d / 4u;
   let at = ((wg.z * u.m + i) * u.h + wg.y) * d4;
   if (lane < d4) { dk[at + lane] = Elem4(r.a); }
   if (PARTS > 1u && lane + WIDTH < d4) { dk[at + lane + WIDTH] = Elem4(r.b); }
@@ -64,7 +64,7 @@ fn storeDk(wg: vec3u, i: u32, lane: u32, r: Row) {
   if (PARTS > 3u && lane + 3u * WIDTH < d4) { dk[at + lane + 3u * WIDTH] = Elem4(r.d); }
 }
 fn storeDv(wg: vec3u, i: u32, lane: u32, r: Row) {
-  let d4 = select(0u, u.d / 4u, i < u.m);
+  let d4 = u.d / 4u;
   let at = ((wg.z * u.m + i) * u.h + wg.y) * d4;
   if (lane < d4) { dv[at + lane] = Elem4(r.a); }
   if (PARTS > 1u && lane + WIDTH < d4) { dv[at + lane + WIDTH] = Elem4(r.b); }
@@ -76,27 +76,12 @@ fn storeDv(wg: vec3u, i: u32, lane: u32, r: Row) {
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let wg = group + u.origin;
   let i = wg.x * WIDTH;
+  let count = min(WIDTH, u.m - i);
   var keys: Rows;
-  keys.r0 = times(key(wg, i, lane), u.scale);
-  keys.r1 = times(key(wg, i + 1u, lane), u.scale);
-  keys.r2 = times(key(wg, i + 2u, lane), u.scale);
-  keys.r3 = times(key(wg, i + 3u, lane), u.scale);
-  if (WIDTH == 8u) {
-    keys.r4 = times(key(wg, i + 4u, lane), u.scale);
-    keys.r5 = times(key(wg, i + 5u, lane), u.scale);
-    keys.r6 = times(key(wg, i + 6u, lane), u.scale);
-    keys.r7 = times(key(wg, i + 7u, lane), u.scale);
-  }
   var values: Rows;
-  values.r0 = value(wg, i, lane);
-  values.r1 = value(wg, i + 1u, lane);
-  values.r2 = value(wg, i + 2u, lane);
-  values.r3 = value(wg, i + 3u, lane);
-  if (WIDTH == 8u) {
-    values.r4 = value(wg, i + 4u, lane);
-    values.r5 = value(wg, i + 5u, lane);
-    values.r6 = value(wg, i + 6u, lane);
-    values.r7 = value(wg, i + 7u, lane);
+  for (var l = 0u; l < count; l++) {
+    keys = put(keys, l, times(key(wg, i + l, lane), u.scale));
+    values = put(values, l, value(wg, i + l, lane));
   }
   let row = (wg.z * u.h + wg.y) * u.n;
   var accK: Rows;
@@ -108,24 +93,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     accV = spread(accV, p, y);
     accK = spread(accK, p * (products(values, y, lane) - delta[row + j]) * u.scale, x);
   }
-  storeDk(wg, i, lane, accK.r0);
-  storeDk(wg, i + 1u, lane, accK.r1);
-  storeDk(wg, i + 2u, lane, accK.r2);
-  storeDk(wg, i + 3u, lane, accK.r3);
-  if (WIDTH == 8u) {
-    storeDk(wg, i + 4u, lane, accK.r4);
-    storeDk(wg, i + 5u, lane, accK.r5);
-    storeDk(wg, i + 6u, lane, accK.r6);
-    storeDk(wg, i + 7u, lane, accK.r7);
-  }
-  storeDv(wg, i, lane, accV.r0);
-  storeDv(wg, i + 1u, lane, accV.r1);
-  storeDv(wg, i + 2u, lane, accV.r2);
-  storeDv(wg, i + 3u, lane, accV.r3);
-  if (WIDTH == 8u) {
-    storeDv(wg, i + 4u, lane, accV.r4);
-    storeDv(wg, i + 5u, lane, accV.r5);
-    storeDv(wg, i + 6u, lane, accV.r6);
-    storeDv(wg, i + 7u, lane, accV.r7);
+  for (var l = 0u; l < count; l++) {
+    storeDk(wg, i + l, lane, pick(accK, l));
+    storeDv(wg, i + l, lane, pick(accV, l));
   }
 }

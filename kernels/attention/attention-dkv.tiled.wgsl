@@ -1,61 +1,39 @@
 // dv_j = Σ_i p_ij dOut_i and dk_j = scale Σ_i p_ij (dOut_i · v_j − delta_i) q_i with p_ij = exp(scale q_i · k_j − lse_i): a workgroup takes
 // ROWS keys, one an invocation, and stages STEP rows of q and dOut at a time in workgroup memory. It passes over the queries twice, for dv
-// and for dk: both sums at once would not fit into the registers of GPUs. Any d.
+// and for dk: both sums at once would not fit into the registers of GPUs. Sizes d that are
+// multiples of 4; rows beyond the last are the last again.
 //#params
 alias Elem = f32;
 const D4 = 16u;
 const ROWS = 64u;
 const STEP = 16u;
 //#end
+alias Elem4 = vec4<Elem>;
 struct Uniforms { origin: vec3u, b: u32, h: u32, n: u32, m: u32, d: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> q: array<Elem>;            // [b, n, h, d]
-@group(0) @binding(2) var<storage, read> k: array<Elem>;            // [b, m, h, d]
-@group(0) @binding(3) var<storage, read> v: array<Elem>;            // [b, m, h, d]
-@group(0) @binding(4) var<storage, read> dOut: array<Elem>;         // [b, n, h, d]
+@group(0) @binding(1) var<storage, read> q: array<Elem4>;           // [b, n, h, d]
+@group(0) @binding(2) var<storage, read> k: array<Elem4>;           // [b, m, h, d]
+@group(0) @binding(3) var<storage, read> v: array<Elem4>;           // [b, m, h, d]
+@group(0) @binding(4) var<storage, read> dOut: array<Elem4>;        // [b, n, h, d]
 @group(0) @binding(5) var<storage, read> lse: array<f32>;           // [b, h, n]
 @group(0) @binding(6) var<storage, read> delta: array<f32>;         // [b, h, n]
-@group(0) @binding(7) var<storage, read_write> dk: array<Elem>;     // [b, m, h, d]
-@group(0) @binding(8) var<storage, read_write> dv: array<Elem>;     // [b, m, h, d]
+@group(0) @binding(7) var<storage, read_write> dk: array<Elem4>;    // [b, m, h, d]
+@group(0) @binding(8) var<storage, read_write> dv: array<Elem4>;    // [b, m, h, d]
 
 var<workgroup> tileA: array<vec4f, STEP * D4>;
 var<workgroup> tileB: array<vec4f, STEP * D4>;
 
-// Columns 4c to 4c + 3 of row i of q; zeros beyond its edges.
-fn query(wg: vec3u, i: u32, c: u32) -> vec4f {
-  let at = ((wg.z * u.n + min(i, u.n - 1u)) * u.h + wg.y) * u.d;
-  let x = vec4f(f32(q[at + min(4u * c, u.d - 1u)]), f32(q[at + min(4u * c + 1u, u.d - 1u)]),
-                f32(q[at + min(4u * c + 2u, u.d - 1u)]), f32(q[at + min(4u * c + 3u, u.d - 1u)]));
-  return select(vec4f(0.0), x, 4u * c + vec4u(0u, 1u, 2u, 3u) < vec4u(select(0u, u.d, i < u.n)));
-}
-// Columns 4c to 4c + 3 of row i of dOut; zeros beyond its edges.
-fn slope(wg: vec3u, i: u32, c: u32) -> vec4f {
-  let at = ((wg.z * u.n + min(i, u.n - 1u)) * u.h + wg.y) * u.d;
-  let x = vec4f(f32(dOut[at + min(4u * c, u.d - 1u)]), f32(dOut[at + min(4u * c + 1u, u.d - 1u)]),
-                f32(dOut[at + min(4u * c + 2u, u.d - 1u)]), f32(dOut[at + min(4u * c + 3u, u.d - 1u)]));
-  return select(vec4f(0.0), x, 4u * c + vec4u(0u, 1u, 2u, 3u) < vec4u(select(0u, u.d, i < u.n)));
-}
-// Columns 4c to 4c + 3 of row i of k; zeros beyond its edges.
-fn key(wg: vec3u, i: u32, c: u32) -> vec4f {
-  let at = ((wg.z * u.m + min(i, u.m - 1u)) * u.h + wg.y) * u.d;
-  let x = vec4f(f32(k[at + min(4u * c, u.d - 1u)]), f32(k[at + min(4u * c + 1u, u.d - 1u)]),
-                f32(k[at + min(4u * c + 2u, u.d - 1u)]), f32(k[at + min(4u * c + 3u, u.d - 1u)]));
-  return select(vec4f(0.0), x, 4u * c + vec4u(0u, 1u, 2u, 3u) < vec4u(select(0u, u.d, i < u.m)));
-}
-// Columns 4c to 4c + 3 of row i of v; zeros beyond its edges.
-fn value(wg: vec3u, i: u32, c: u32) -> vec4f {
-  let at = ((wg.z * u.m + min(i, u.m - 1u)) * u.h + wg.y) * u.d;
-  let x = vec4f(f32(v[at + min(4u * c, u.d - 1u)]), f32(v[at + min(4u * c + 1u, u.d - 1u)]),
-                f32(v[at + min(4u * c + 2u, u.d - 1u)]), f32(v[at + min(4u * c + 3u, u.d - 1u)]));
-  return select(vec4f(0.0), x, 4u * c + vec4u(0u, 1u, 2u, 3u) < vec4u(select(0u, u.d, i < u.m)));
-}
+fn query(wg: vec3u, i: u32, c: u32) -> vec4f { return vec4f(q[((wg.z * u.n + min(i, u.n - 1u)) * u.h + wg.y) * D4 + c]); }
+fn slope(wg: vec3u, i: u32, c: u32) -> vec4f { return vec4f(dOut[((wg.z * u.n + min(i, u.n - 1u)) * u.h + wg.y) * D4 + c]); }
+fn key(wg: vec3u, i: u32, c: u32) -> vec4f { return vec4f(k[((wg.z * u.m + min(i, u.m - 1u)) * u.h + wg.y) * D4 + c]); }
+fn value(wg: vec3u, i: u32, c: u32) -> vec4f { return vec4f(v[((wg.z * u.m + min(i, u.m - 1u)) * u.h + wg.y) * D4 + c]); }
 
 @compute @workgroup_size(ROWS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t: u32) {
   let wg = group + u.origin;
   let i = wg.x * ROWS + t;
   let row = (wg.z * u.h + wg.y) * u.n;
-  let at = ((wg.z * u.m + i) * u.h + wg.y) * u.d;
+  let at = ((wg.z * u.m + i) * u.h + wg.y) * D4;
   var mine: array<vec4f, D4>;
   var acc: array<vec4f, D4>;
   for (var c = 0u; c < D4; c++) { mine[c] = key(wg, i, c) * u.scale; }
@@ -74,13 +52,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
     }
   }
   if (i < u.m) {
-    for (var c = 0u; c < D4; c++) {
-      let x = acc[c];
-      dv[at + 4u * c] = Elem(x.x);
-      if (4u * c + 1u < u.d) { dv[at + 4u * c + 1u] = Elem(x.y); }
-      if (4u * c + 2u < u.d) { dv[at + 4u * c + 2u] = Elem(x.z); }
-      if (4u * c + 3u < u.d) { dv[at + 4u * c + 3u] = Elem(x.w); }
-    }
+    for (var c = 0u; c < D4; c++) { dv[at + c] = Elem4(acc[c]); }
   }
   var values: array<vec4f, D4>;
   for (var c = 0u; c < D4; c++) {
@@ -107,12 +79,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
     }
   }
   if (i < u.m) {
-    for (var c = 0u; c < D4; c++) {
-      let x = acc[c];
-      dk[at + 4u * c] = Elem(x.x);
-      if (4u * c + 1u < u.d) { dk[at + 4u * c + 1u] = Elem(x.y); }
-      if (4u * c + 2u < u.d) { dk[at + 4u * c + 2u] = Elem(x.z); }
-      if (4u * c + 3u < u.d) { dk[at + 4u * c + 3u] = Elem(x.w); }
-    }
+    for (var c = 0u; c < D4; c++) { dk[at + c] = Elem4(acc[c]); }
   }
 }

@@ -19,7 +19,7 @@ struct Uniforms { origin: vec3u, b: u32, h: u32, n: u32, m: u32, d: u32, scale: 
 @group(0) @binding(7) var<storage, read_write> dq: array<Elem4>;    // [b, n, h, d]
 
 fn query(wg: vec3u, i: u32, lane: u32) -> Row {
-  let at = ((wg.z * u.n + min(i, u.n - 1u)) * u.h + wg.y) * (u.d / 4u);
+  let at = ((wg.z * u.n + i) * u.h + wg.y) * (u.d / 4u);
   var r: Row;
   r.a = vec4f(q[at + within(lane)]);
   if (PARTS > 1u) { r.b = vec4f(q[at + within(lane + WIDTH)]); }
@@ -28,7 +28,7 @@ fn query(wg: vec3u, i: u32, lane: u32) -> Row {
   return masked(r, lane);
 }
 fn slope(wg: vec3u, i: u32, lane: u32) -> Row {
-  let at = ((wg.z * u.n + min(i, u.n - 1u)) * u.h + wg.y) * (u.d / 4u);
+  let at = ((wg.z * u.n + i) * u.h + wg.y) * (u.d / 4u);
   var r: Row;
   r.a = vec4f(dOut[at + within(lane)]);
   if (PARTS > 1u) { r.b = vec4f(dOut[at + within(lane + WIDTH)]); }
@@ -55,7 +55,7 @@ fn value(wg: vec3u, i: u32, lane: u32) -> Row {
   return r;
 }
 fn store(wg: vec3u, i: u32, lane: u32, r: Row) {
-  let d4 = select(0u, u.d / 4u, i < u.n);
+  let d4 = u.d / 4u;
   let at = ((wg.z * u.n + i) * u.h + wg.y) * d4;
   if (lane < d4) { dq[at + lane] = Elem4(r.a); }
   if (PARTS > 1u && lane + WIDTH < d4) { dq[at + lane + WIDTH] = Elem4(r.b); }
@@ -67,27 +67,12 @@ fn store(wg: vec3u, i: u32, lane: u32, r: Row) {
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let wg = group + u.origin;
   let i = wg.x * WIDTH;
+  let count = min(WIDTH, u.n - i);
   var mine: Rows;
-  mine.r0 = times(query(wg, i, lane), u.scale);
-  mine.r1 = times(query(wg, i + 1u, lane), u.scale);
-  mine.r2 = times(query(wg, i + 2u, lane), u.scale);
-  mine.r3 = times(query(wg, i + 3u, lane), u.scale);
-  if (WIDTH == 8u) {
-    mine.r4 = times(query(wg, i + 4u, lane), u.scale);
-    mine.r5 = times(query(wg, i + 5u, lane), u.scale);
-    mine.r6 = times(query(wg, i + 6u, lane), u.scale);
-    mine.r7 = times(query(wg, i + 7u, lane), u.scale);
-  }
   var slopes: Rows;
-  slopes.r0 = slope(wg, i, lane);
-  slopes.r1 = slope(wg, i + 1u, lane);
-  slopes.r2 = slope(wg, i + 2u, lane);
-  slopes.r3 = slope(wg, i + 3u, lane);
-  if (WIDTH == 8u) {
-    slopes.r4 = slope(wg, i + 4u, lane);
-    slopes.r5 = slope(wg, i + 5u, lane);
-    slopes.r6 = slope(wg, i + 6u, lane);
-    slopes.r7 = slope(wg, i + 7u, lane);
+  for (var l = 0u; l < count; l++) {
+    mine = put(mine, l, times(query(wg, i + l, lane), u.scale));
+    slopes = put(slopes, l, slope(wg, i + l, lane));
   }
   let row = (wg.z * u.h + wg.y) * u.n + min(i + lane, u.n - 1u);
   let shift = lse[row];
@@ -98,14 +83,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     let p = exp(products(mine, x, lane) - shift);
     acc = spread(acc, p * (products(slopes, value(wg, j, lane), lane) - offset) * u.scale, x);
   }
-  store(wg, i, lane, acc.r0);
-  store(wg, i + 1u, lane, acc.r1);
-  store(wg, i + 2u, lane, acc.r2);
-  store(wg, i + 3u, lane, acc.r3);
-  if (WIDTH == 8u) {
-    store(wg, i + 4u, lane, acc.r4);
-    store(wg, i + 5u, lane, acc.r5);
-    store(wg, i + 6u, lane, acc.r6);
-    store(wg, i + 7u, lane, acc.r7);
+  for (var l = 0u; l < count; l++) {
+    store(wg, i + l, lane, pick(acc, l));
   }
 }

@@ -18,7 +18,7 @@ struct Uniforms { origin: vec3u, b: u32, h: u32, n: u32, m: u32, d: u32, scale: 
 @group(0) @binding(5) var<storage, read_write> lse: array<f32>;     // [b, h, n]
 
 fn query(wg: vec3u, i: u32, lane: u32) -> Row {
-  let at = ((wg.z * u.n + min(i, u.n - 1u)) * u.h + wg.y) * (u.d / 4u);
+  let at = ((wg.z * u.n + i) * u.h + wg.y) * (u.d / 4u);
   var r: Row;
   r.a = vec4f(q[at + within(lane)]);
   if (PARTS > 1u) { r.b = vec4f(q[at + within(lane + WIDTH)]); }
@@ -45,7 +45,7 @@ fn value(wg: vec3u, i: u32, lane: u32) -> Row {
   return r;
 }
 fn store(wg: vec3u, i: u32, lane: u32, r: Row) {
-  let d4 = select(0u, u.d / 4u, i < u.n);
+  let d4 = u.d / 4u;
   let at = ((wg.z * u.n + i) * u.h + wg.y) * d4;
   if (lane < d4) { out[at + lane] = Elem4(r.a); }
   if (PARTS > 1u && lane + WIDTH < d4) { out[at + lane + WIDTH] = Elem4(r.b); }
@@ -73,16 +73,10 @@ fn scaleRows(x: Rows, f: f32) -> Rows {
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let wg = group + u.origin;
   let i = wg.x * WIDTH;
+  let count = min(WIDTH, u.n - i);
   var mine: Rows;
-  mine.r0 = times(query(wg, i, lane), u.scale);
-  mine.r1 = times(query(wg, i + 1u, lane), u.scale);
-  mine.r2 = times(query(wg, i + 2u, lane), u.scale);
-  mine.r3 = times(query(wg, i + 3u, lane), u.scale);
-  if (WIDTH == 8u) {
-    mine.r4 = times(query(wg, i + 4u, lane), u.scale);
-    mine.r5 = times(query(wg, i + 5u, lane), u.scale);
-    mine.r6 = times(query(wg, i + 6u, lane), u.scale);
-    mine.r7 = times(query(wg, i + 7u, lane), u.scale);
+  for (var l = 0u; l < count; l++) {
+    mine = put(mine, l, times(query(wg, i + l, lane), u.scale));
   }
   var acc: Rows;
   var highest = -3.0e38;
@@ -101,15 +95,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     acc = spread(acc, p.y, value(wg, j + 1u, lane));
   }
   acc = scaleRows(acc, 1.0 / sum);
-  store(wg, i, lane, acc.r0);
-  store(wg, i + 1u, lane, acc.r1);
-  store(wg, i + 2u, lane, acc.r2);
-  store(wg, i + 3u, lane, acc.r3);
-  if (WIDTH == 8u) {
-    store(wg, i + 4u, lane, acc.r4);
-    store(wg, i + 5u, lane, acc.r5);
-    store(wg, i + 6u, lane, acc.r6);
-    store(wg, i + 7u, lane, acc.r7);
+  for (var l = 0u; l < count; l++) {
+    store(wg, i + l, lane, pick(acc, l));
   }
   if (i + lane < u.n) { lse[(wg.z * u.h + wg.y) * u.n + i + lane] = highest + log(sum); }
 }

@@ -1,7 +1,7 @@
 // What the variants of the attention kernels have in common: which problems they take, and which is preferred where.
 import { ceilDiv, type Choice, type Constants, type Traits } from "../../src/kernel/define.ts";
 
-/** Largest head dimension: a row and a sum of this length must fit into an invocation's registers. */
+/** Largest head dimension: the naive variants keep sums of this length. */
 export const MAX_HEAD = 128;
 
 interface Head {
@@ -20,9 +20,10 @@ export const columns = {
 /** Constants of the `tiled` variants: ROWS rows in registers, STEP rows of two operands in workgroup memory. */
 export const tiled = {
   params: { ROWS: [32, 64, 128], STEP: [8, 16, 32] },
-  specialize: { D4: ({ d }: Head) => ceilDiv(d, 4) },
+  specialize: { D4: ({ d }: Head) => d / 4 },
+  /** Longer rows would spill: an invocation holds two or three of them. */
   legal: ({ d }: Head, { workgroupMemory, invocations }: Traits, _: ReadonlySet<string>, constant: Constants) =>
-    d <= MAX_HEAD && 32 * constant("STEP") * constant("D4") <= workgroupMemory && constant("ROWS") <= invocations,
+    d % 4 === 0 && d <= 64 && 32 * constant("STEP") * constant("D4") <= workgroupMemory && constant("ROWS") <= invocations,
 };
 
 /** Subgroups where barriers are dear, workgroup memory where they are cheap. */

@@ -77,3 +77,42 @@ fn spread(x: Rows, f: f32, y: Row) -> Rows {
   }
   return z;
 }
+
+fn either(x: Row, y: Row, second: bool) -> Row {
+  var z = x;
+  z.a = select(x.a, y.a, second);
+  if (PARTS > 1u) { z.b = select(x.b, y.b, second); }
+  if (PARTS > 2u) { z.c = select(x.c, y.c, second); }
+  if (PARTS > 3u) { z.d = select(x.d, y.d, second); }
+  return z;
+}
+
+// x with y as its row l. Loops over rows call this once, where eight loads in a row would be eight times as much code.
+fn put(x: Rows, l: u32, y: Row) -> Rows {
+  var z = x;
+  z.r0 = either(x.r0, y, l == 0u);
+  z.r1 = either(x.r1, y, l == 1u);
+  z.r2 = either(x.r2, y, l == 2u);
+  z.r3 = either(x.r3, y, l == 3u);
+  if (WIDTH == 8u) {
+    z.r4 = either(x.r4, y, l == 4u);
+    z.r5 = either(x.r5, y, l == 5u);
+    z.r6 = either(x.r6, y, l == 6u);
+    z.r7 = either(x.r7, y, l == 7u);
+  }
+  return z;
+}
+
+// Row l of x.
+fn pick(x: Rows, l: u32) -> Row {
+  var z = either(x.r0, x.r1, l == 1u);
+  z = either(z, x.r2, l == 2u);
+  z = either(z, x.r3, l == 3u);
+  if (WIDTH == 8u) {
+    z = either(z, x.r4, l == 4u);
+    z = either(z, x.r5, l == 5u);
+    z = either(z, x.r6, l == 6u);
+    z = either(z, x.r7, l == 7u);
+  }
+  return z;
+}
