@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { EXIT_CODES, UserError } from "../errors.ts";
 import { FORMATS, collect, oneOf, positiveNumber, wholeNumber, type Format } from "./arguments.ts";
+import type { BenchFlags } from "./verbs/bench.ts";
 import type { CheckFlags } from "./verbs/check.ts";
 import type { DemoFlags } from "./verbs/demo.ts";
 import type { DoctorFlags } from "./verbs/doctor.ts";
@@ -126,6 +127,19 @@ export function addVerbs(program: Command): void {
         .option("--seed <n>", "seed of the inputs", wholeNumber("--seed", 0), 1),
     ),
   ).action(async (name: string | undefined, flags: CheckFlags) => (await import("./verbs/check.ts")).runChecks(name, flags));
+
+  withOutput(
+    withAdapter(
+      addVerb(program, "bench", "measure kernels: time, GFLOP/s, GB/s, and how near they come to the device's peaks", ["cytonet bench", "cytonet bench conv2d --seconds 60", "cytonet bench matmul --dtype f32 --format csv --output bench.csv"])
+        .argument("[name]", "part of a kernel's or a case's name")
+        .option("--variant <name>", "only this variant; may be repeated", collect)
+        .option("--dtype <f32|f16>", "only this element type", oneOf("--dtype", ["f32", "f16"]))
+        .option("--rounds <n>", "measurements of each variant (default: 5)", wholeNumber("--rounds", 1))
+        .option("--min-milliseconds <ms>", "shortest measurement (default: 20)", positiveNumber("--min-milliseconds"))
+        .option("--max-flops <n>", "leave out cases of more arithmetic operations", positiveNumber("--max-flops"))
+        .option("--seconds <s>", "end after this time, between two cases; what is measured is kept", positiveNumber("--seconds")),
+    ),
+  ).action(async (name: string | undefined, flags: BenchFlags) => (await import("./verbs/bench.ts")).runBench(name, flags));
 
   withFormat(
     withAdapter(

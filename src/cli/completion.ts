@@ -6,6 +6,7 @@ import { FORMATS } from "./arguments.ts";
 /** Words that an option takes, where there are few. */
 const VALUES: Readonly<Record<string, readonly string[]>> = {
   "--format": FORMATS,
+  "--dtype": ["f32", "f16"],
   "--units": ["px", "um"],
   "--z-units": ["um", "mm"],
   "--preset": ["tiny", "vit-tiny"],
