@@ -9,6 +9,8 @@ import { gradientCases as shapeCases } from "./shape.ts";
 import { gradientCases as softmaxCases } from "./softmax.ts";
 import { gradientCases as spatialNceCases } from "./spatial-nce.ts";
 import { gradientCases as convCases } from "./conv.ts";
+import { gradientCases as poolCases } from "./pool.ts";
 import { gradientCases as dropoutCases } from "./dropout.ts";
+import { gradientCases as lossCases } from "./loss.ts";
 
-export const GRADIENT_CASES: readonly GradientCase[] = [...matmulCases, ...convCases, ...activationCases, ...arithmeticCases, ...reduceCases, ...scaleCases, ...shapeCases, ...softmaxCases, ...spatialNceCases, ...dropoutCases];
+export const GRADIENT_CASES: readonly GradientCase[] = [...matmulCases, ...convCases, ...poolCases, ...activationCases, ...arithmeticCases, ...reduceCases, ...scaleCases, ...shapeCases, ...softmaxCases, ...spatialNceCases, ...dropoutCases, ...lossCases];

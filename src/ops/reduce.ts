@@ -1,4 +1,5 @@
 // Sums, means and maxima over dimensions, and their gradients.
+import { maxDx } from "../../kernels/reduce/max-dx.ts";
 import { reduce } from "../../kernels/reduce/reduce.ts";
 import { ShapeError } from "../engine/errors.ts";
 import { dispatch, reshape, sizeOf, tensorOf, withGradient, type Tensor } from "../engine/trace.ts";
@@ -11,11 +12,16 @@ const INVOCATIONS = 8192;
 /** … but no part gets fewer elements than this. */
 const PART = 32;
 
+/** Into how many parts a reduction of `r` elements is cut where it gives `results` numbers; 1 where it is done at once. */
+export function partsOf(results: number, r: number): number {
+  const wanted = Math.min(Math.ceil(INVOCATIONS / results), Math.floor(r / PART));
+  // Parts in fours let four columns be read at once, whatever `results` is.
+  return wanted < 2 ? 1 : Math.ceil(wanted / 4) * 4;
+}
+
 /** `x` reduced along one block of neighbouring dimensions: [outer, r, inner] → [outer, inner], in as many stages as it takes. */
 function reduceBlock(x: Tensor, outer: number, r: number, inner: number, scale: number, flags: readonly string[]): Tensor {
-  const wanted = Math.min(Math.ceil(INVOCATIONS / (outer * inner)), Math.floor(r / PART));
-  // Parts in fours let four columns be read at once, whatever `inner` is.
-  const parts = wanted < 2 ? 1 : Math.ceil(wanted / 4) * 4;
+  const parts = partsOf(outer * inner, r);
   const stage = { outer, r, inner, parts, scale: parts === 1 ? scale : 1 };
   const { y } = dispatch(reduce, { inputs: { x }, outputs: { y: [outer, parts, inner] }, numbers: stage, flags });
   return parts === 1 ? y : reduceBlock(y, outer, parts, inner, scale, flags);
@@ -80,11 +86,28 @@ export function mean(x: Tensor, axes?: readonly number[], keep = false): Tensor 
   return withGradient(y, "mean", [x], (dy) => [() => expand(reshape(scale(dy, 1 / count), remaining(x.shape, over, true)), x.shape)]);
 }
 
+/** Largest element over `axes`, otherwise as `sum`. Where several are the largest, the gradient goes to the first of them. */
+export function max(x: Tensor, axes?: readonly number[], keep = false): Tensor {
+  const over = normaliseAxes("max", x, axes);
+  const y = blocksOf(x.shape, over).reduce((from: Tensor, { outer, r, inner }): Tensor => {
+    const top = reduceBlock(from, outer, r, inner, 1, ["max"]);
+    return withGradient(top, "max", [from], (dy) => [
+      () => dispatch(maxDx, { inputs: { x: from, y: top, dy }, outputs: { dx: from.shape }, numbers: { outer, r, inner } }).dx,
+    ]);
+  }, x);
+  return reshape(y, remaining(x.shape, over, keep));
+}
+
+/** Values that all differ, so that a maximum stays one under small steps. */
+const distinct = (random: () => number, i: number) => ((i * 7919) % 1009) / 100 + 0.001 * random();
+
 export const gradientCases: readonly GradientCase[] = [
   { name: "sum of all", inputs: { x: { shape: [7, 5, 3] } }, build: ({ x }) => sum(x!) },
   { name: "sum over rows", inputs: { x: { shape: [37, 6] } }, build: ({ x }) => sum(x!, [0]) },
   { name: "sum over the last dimension, kept", inputs: { x: { shape: [2, 9, 13] } }, build: ({ x }) => sum(x!, [-1], true) },
   { name: "sum over scattered dimensions", inputs: { x: { shape: [3, 4, 5, 2] } }, build: ({ x }) => sum(x!, [0, 2]) },
   { name: "sum in three stages", inputs: { x: { shape: [11003] } }, build: ({ x }) => sum(x!) },
+  { name: "max of rows", inputs: { x: { shape: [5, 13], values: distinct } }, build: ({ x }) => max(x!, [1]) },
+  { name: "max over scattered dimensions", inputs: { x: { shape: [3, 4, 5], values: distinct } }, build: ({ x }) => max(x!, [0, 2], true) },
   { name: "mean over the middle", inputs: { x: { shape: [3, 17, 4] } }, build: ({ x }) => mean(x!, [1]) },
 ];
