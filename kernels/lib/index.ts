@@ -2,9 +2,12 @@
 import activation from "./activation.wgsl?raw";
 import madd from "./madd.wgsl?raw";
 import ncePair from "./nce-pair.wgsl?raw";
+import optim from "./optim.wgsl?raw";
+import optimDecide from "./optim-decide.wgsl?raw";
 import pixel from "./pixel.wgsl?raw";
 import rows from "./rows.wgsl?raw";
+import window from "./window.wgsl?raw";
 import online from "./online.wgsl?raw";
 import rng from "./rng.wgsl?raw";
 
-export const libraries: Readonly<Record<string, string>> = { activation, madd, pixel, rows, ncePair, online, rng };
+export const libraries: Readonly<Record<string, string>> = { activation, madd, pixel, rows, ncePair, optim, optimDecide, online, rng, window };

@@ -1,0 +1,35 @@
+// y = the mean of x over each window, one invocation per four channels. Needs c to be a multiple of 4.
+//#params
+alias Elem = f32;
+//#end
+//#use pixel window
+alias Elem4 = vec4<Elem>;
+struct Uniforms {
+  origin: vec3u,
+  b: u32, ih: u32, iw: u32, c: u32, oh: u32, ow: u32, fh: u32, fw: u32,
+  strideH: u32, strideW: u32, padH: u32, padW: u32, countPad: u32,
+}
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> x: array<Elem4>;           // [b, ih, iw, c]
+@group(0) @binding(2) var<storage, read_write> y: array<Elem4>;     // [b, oh, ow, c]
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t: u32) {
+  let at = (group.x + u.origin.x) * 64u + t;
+  let c4s = u.c / 4u;
+  if (at >= u.b * u.oh * u.ow * c4s) { return; }
+  let c4 = at % c4s;
+  let to = pixelAt(at / c4s, u.oh, u.ow);
+  var sum = vec4f(0.0);
+  for (var ky = 0u; ky < u.fh; ky++) {
+    let iy = to.y * u.strideH + ky - u.padH;                        // above the image: wraps, and is no longer < ih
+    if (iy >= u.ih) { continue; }
+    for (var kx = 0u; kx < u.fw; kx++) {
+      let ix = to.z * u.strideW + kx - u.padW;
+      if (ix < u.iw) { sum += vec4f(x[((to.x * u.ih + iy) * u.iw + ix) * c4s + c4]); }
+    }
+  }
+  let rows = insideTaps(to.y, u.fh, u.strideH, u.padH, u.ih);
+  let columns = insideTaps(to.z, u.fw, u.strideW, u.padW, u.iw);
+  y[at] = Elem4(sum / f32(select(rows * columns, u.fh * u.fw, u.countPad == 1u)));
+}
