@@ -12,5 +12,6 @@ import { gradientCases as convCases } from "./conv.ts";
 import { gradientCases as poolCases } from "./pool.ts";
 import { gradientCases as dropoutCases } from "./dropout.ts";
 import { gradientCases as lossCases } from "./loss.ts";
+import { gradientCases as attentionCases } from "./attention.ts";
 
-export const GRADIENT_CASES: readonly GradientCase[] = [...matmulCases, ...convCases, ...poolCases, ...activationCases, ...arithmeticCases, ...reduceCases, ...scaleCases, ...shapeCases, ...softmaxCases, ...spatialNceCases, ...dropoutCases, ...lossCases];
+export const GRADIENT_CASES: readonly GradientCase[] = [...matmulCases, ...convCases, ...poolCases, ...activationCases, ...arithmeticCases, ...reduceCases, ...scaleCases, ...shapeCases, ...softmaxCases, ...spatialNceCases, ...dropoutCases, ...lossCases, ...attentionCases];
