@@ -3,11 +3,12 @@ import { describe, test } from "vitest";
 import { gelu } from "../src/ops/activation.ts";
 import { conv2d } from "../src/ops/conv.ts";
 import { matmul } from "../src/ops/matmul.ts";
+import { avgPool2d, globalAvgPool, maxPool2d } from "../src/ops/pool.ts";
 import { softmax } from "../src/ops/softmax.ts";
 import { drawFor, SEED } from "./oracles/draw.ts";
 import { oraclesMissing } from "./oracles/installed.ts";
 import { onnxGraph } from "./oracles/onnx-graph.ts";
-import { CONV_KINDS, drawConv } from "./oracles/problems.ts";
+import { CONV_KINDS, drawConv, drawPool } from "./oracles/problems.ts";
 import { useEngine } from "./oracles/use-engine.ts";
 import { expectAgreement } from "./oracles/witnesses.ts";
 
@@ -57,6 +58,32 @@ describe.skipIf(oraclesMissing)(`ONNX Runtime agrees, seed ${SEED}`, () => {
       oracle: () => {
         const g = onnxGraph();
         return g.run({ y: g.toChannelsLast(g.conv(g.toChannelsFirst(g.input(x)), g.input(w), attributes, g.input(bias))) });
+      },
+    });
+  });
+
+  test.each([1, 2, 3])("MaxPool, AveragePool, GlobalAveragePool, draw %i", async (number) => {
+    const { x, window, stride, padding } = drawPool(drawFor(`pool ${number}`));
+    const options = { stride, padding };
+    await expectAgreement(engine(), {
+      inputs: { x },
+      build: (t) => ({
+        max: maxPool2d(t.x, window, options),
+        counted: avgPool2d(t.x, window, options),
+        uncounted: avgPool2d(t.x, window, { ...options, countIncludePad: false }),
+        all: globalAvgPool(t.x),
+      }),
+      oracle: () => {
+        const g = onnxGraph();
+        const first = g.toChannelsFirst(g.input(x));
+        const [top, bottom, left, right] = padding;
+        const attributes = { kernel_shape: window, strides: stride, pads: [top, left, bottom, right] };
+        return g.run({
+          max: g.toChannelsLast(g.apply("MaxPool", [first], attributes)),
+          counted: g.toChannelsLast(g.apply("AveragePool", [first], { ...attributes, count_include_pad: 1 })),
+          uncounted: g.toChannelsLast(g.apply("AveragePool", [first], { ...attributes, count_include_pad: 0 })),
+          all: g.apply("GlobalAveragePool", [first]),
+        });
       },
     });
   });

@@ -1,12 +1,15 @@
 // Gradients of the ops against TensorFlow.js on the CPU, on random shapes: its ops, its differentiation.
 import { beforeAll, describe, test } from "vitest";
 import { conv2d } from "../src/ops/conv.ts";
+import { crossEntropy, mse } from "../src/ops/loss.ts";
+import { avgPool2d, globalAvgPool, maxPool2d } from "../src/ops/pool.ts";
+import { softmax } from "../src/ops/softmax.ts";
 import { spatialNce } from "../src/ops/spatial-nce.ts";
 import { drawFor, SEED, type Draw } from "./oracles/draw.ts";
 import { oraclesMissing } from "./oracles/installed.ts";
 import { loadTfjs } from "./oracles/tfjs.ts";
-import { CONV_KINDS, drawConv } from "./oracles/problems.ts";
-import { nceTargets, tfConv, tfDifferentiate, tfSpatialNce, type NceSetting, type Tf } from "./oracles/tfjs-ops.ts";
+import { CONV_KINDS, drawConv, drawPool } from "./oracles/problems.ts";
+import { nceTargets, tfAvgPool, tfConv, tfCrossEntropy, tfDifferentiate, tfMaxPool, tfSpatialNce, type NceSetting, type Tf } from "./oracles/tfjs-ops.ts";
 import { useEngine } from "./oracles/use-engine.ts";
 import { expectAgreement, withGradients } from "./oracles/witnesses.ts";
 
@@ -25,6 +28,57 @@ describe.skipIf(oraclesMissing)(`TensorFlow.js agrees, seed ${SEED}`, () => {
       inputs,
       build: (t) => withGradients(t, ["x", "w", "bias"], conv2d(t.x, t.w, { ...attributes, bias: t.bias }), t.dy),
       oracle: () => tfDifferentiate(tf, { x, w, bias }, (t) => tfConv(tf, t.x, t.w, attributes, t.bias), inputs.dy),
+    });
+  });
+
+  test.each([1, 2, 3])("pooling, draw %i", async (number) => {
+    const d = drawFor(`pool ${number}`);
+    const { x, window, stride, padding, shape } = drawPool(d);
+    const dy = d.uniform(shape);
+    const options = { stride, padding };
+    await expectAgreement(engine(), {
+      inputs: { x, dy },
+      build: (t) => withGradients(t, ["x"], maxPool2d(t.x, window, options), t.dy),
+      oracle: () => tfDifferentiate(tf, { x }, (t) => tfMaxPool(tf, t.x, window, options), dy),
+    });
+    for (const countIncludePad of [true, false])
+      await expectAgreement(engine(), {
+        inputs: { x, dy },
+        build: (t) => withGradients(t, ["x"], avgPool2d(t.x, window, { ...options, countIncludePad }), t.dy),
+        oracle: () => tfDifferentiate(tf, { x }, (t) => tfAvgPool(tf, t.x, window, { ...options, countIncludePad }), dy),
+      });
+    const global = d.uniform([x.shape[0]!, x.shape[3]!]);
+    await expectAgreement(engine(), {
+      inputs: { x, dy: global },
+      build: (t) => withGradients(t, ["x"], globalAvgPool(t.x), t.dy),
+      oracle: () => tfDifferentiate(tf, { x }, (t) => tf.mean(t.x, [1, 2]), global),
+    });
+  });
+
+  test.each([0, 0.15])("cross-entropy, smoothing %f", async (smoothing) => {
+    const d = drawFor(`cross-entropy ${smoothing}`);
+    const [n, classes] = [d.int(2, 60), d.int(2, 150)];
+    const [x, labels, dy] = [d.uniform([n, classes], -6, 6), d.labels([n], classes), d.uniform([], 0.5, 2)];
+    await expectAgreement(engine(), {
+      inputs: { x, labels, dy },
+      build: (t) => withGradients(t, ["x"], crossEntropy(t.x, t.labels, { smoothing }), t.dy),
+      oracle: () => tfDifferentiate(tf, { x }, (t) => tfCrossEntropy(tf, t.x, labels, smoothing), dy),
+    });
+  });
+
+  test("mean squared error and softmax", async () => {
+    const d = drawFor("mse");
+    const shape = [d.int(1, 50), d.int(1, 120)];
+    const [a, b, dy, dsoft] = [d.uniform(shape), d.uniform(shape), d.uniform([], 0.5, 2), d.uniform(shape)];
+    await expectAgreement(engine(), {
+      inputs: { a, b, dy },
+      build: (t) => withGradients(t, ["a", "b"], mse(t.a, t.b), t.dy),
+      oracle: () => tfDifferentiate(tf, { a, b }, (t) => tf.mean(tf.squaredDifference(t.a, t.b)), dy),
+    });
+    await expectAgreement(engine(), {
+      inputs: { a, dy: dsoft },
+      build: (t) => withGradients(t, ["a"], softmax(t.a), t.dy),
+      oracle: () => tfDifferentiate(tf, { a }, (t) => tf.softmax(t.a), dsoft),
     });
   });
 

@@ -72,9 +72,29 @@ export function tfAttention(tf: Tf, q: Tensor, k: Tensor, v: Tensor): Tensor {
   return tf.transpose(tf.matMul(tf.softmax(scores), heads(v)), [0, 2, 1, 3]);
 }
 
-/** Mean over the rows of −log softmax(logits)[label]. */
-export function tfCrossEntropy(tf: Tf, logits: Tensor, labels: Value<Uint32Array>): Tensor {
-  const chosen = tf.oneHot(tf.tensor1d(Int32Array.from(labels.data), "int32"), logits.shape[1] ?? 0);
+export interface PoolAttributes {
+  readonly stride: readonly [number, number];
+  /** [top, bottom, left, right]. */
+  readonly padding: readonly [number, number, number, number];
+}
+
+const sides = ([top, bottom, left, right]: PoolAttributes["padding"]): [number, number][] => [[0, 0], [top, bottom], [left, right], [0, 0]];
+
+/** Padding is so low that it never wins. */
+export function tfMaxPool(tf: Tf, x: Tensor, window: readonly [number, number], { stride, padding }: PoolAttributes): Tensor {
+  return tf.maxPool(tf.pad(x, sides(padding), -1e9) as Tensor4D, [...window], [...stride], "valid");
+}
+
+/** Where padding does not count, the mean is divided by the share of pixels that do. */
+export function tfAvgPool(tf: Tf, x: Tensor, window: readonly [number, number], { stride, padding, countIncludePad }: PoolAttributes & { readonly countIncludePad: boolean }): Tensor {
+  const mean = (values: Tensor) => tf.avgPool(tf.pad(values, sides(padding)) as Tensor4D, [...window], [...stride], "valid");
+  return countIncludePad ? mean(x) : tf.div(mean(x), mean(tf.onesLike(x)));
+}
+
+/** Mean over the rows of −Σ target · log softmax(logits), a share of each target spread evenly over all classes. */
+export function tfCrossEntropy(tf: Tf, logits: Tensor, labels: Value<Uint32Array>, smoothing: number): Tensor {
+  const classes = logits.shape[1] ?? 0;
+  const chosen = tf.oneHot(tf.tensor1d(Int32Array.from(labels.data), "int32"), classes, 1 - smoothing + smoothing / classes, smoothing / classes, "float32");
   return tf.neg(tf.mean(tf.sum(tf.mul(chosen, tf.logSoftmax(logits as Tensor2D)), 1)));
 }
 
