@@ -154,6 +154,8 @@ export async function openDevice(handle: AdapterHandle, log: (line: string) => v
       let thrown: unknown;
       try {
         result = body();
+        // Where an error scope's error goes first, this promise's own comes later and has nobody left to hear it.
+        if (result instanceof Promise) result.catch(() => {});
       } catch (cause) {
         thrown = cause;
       }
