@@ -2,12 +2,12 @@
 import type { JsonObject } from "../data/json.ts";
 import { f32, u32, type Engine } from "../engine/engine.ts";
 import { problemKey, type PlanStatistics } from "../engine/plan.ts";
-import { constant, place, reshape, scope, sizeOf, type Tensor } from "../engine/trace.ts";
+import { place, reshape, scope, sizeOf, type Tensor } from "../engine/trace.ts";
 import { EXIT_CODES, UserError } from "../errors.ts";
 import type { Blueprint } from "../kernel/blueprint.ts";
 import { gradients } from "../ops/grad.ts";
 import { adjust, affineCrop, blur, normalise } from "../ops/image.ts";
-import { adamw, CONTROL, CONTROL_SIZE, gradientControl, HYPER, HYPER_SIZE, sgd } from "../ops/optim.ts";
+import { adamw, CONTROL, CONTROL_SIZE, gradientControl, HYPER_SIZE, lossSeed, packHyper, sgd } from "../ops/optim.ts";
 import { concat } from "../ops/shape.ts";
 import { spatialNce, type SpatialNceOptions } from "../ops/spatial-nce.ts";
 import { windowSide } from "./augment.ts";
@@ -60,8 +60,8 @@ export function modelDefinition(config: TrainConfig): JsonObject {
   return JSON.parse(JSON.stringify({ preset: config.preset, parameters, statistics })) as JsonObject;
 }
 
-/** The loss is multiplied by this before it flows back in f16, and gradients are divided by it: small ones would vanish. */
-const F16_LOSS_SCALE = 1024;
+/** In f16 the loss is scaled before it flows back, so that small gradients do not vanish: doubled after so many good steps, halved on overflow. */
+const LOSS_SCALE = { first: 1024, most: 65536, growthInterval: 2000 };
 
 /** The loss's options, with lengths resolved. */
 function lossOptions({ loss }: TrainConfig): SpatialNceOptions {
@@ -86,7 +86,7 @@ export async function buildTrainingStep(engine: Engine, config: TrainConfig, pin
   const gradientGroup = engine.stateGroup("gradients", weights.spec.parameters);
   const moments = { m: engine.state("optimizer.m", flat.shape), v: engine.state("optimizer.v", flat.shape) };
   const control = engine.state("optimizer.control", [CONTROL_SIZE]);
-  const lossScale = config.precision === "f16" ? F16_LOSS_SCALE : 1;
+  if (config.precision === "f16") engine.write(control, Float32Array.from({ length: CONTROL_SIZE }, (_, i) => (i === CONTROL.lossScale ? LOSS_SCALE.first : 0)));
 
   const inputs = {
     windows: f32(n, side, side, 1),
@@ -110,8 +110,7 @@ export async function buildTrainingStep(engine: Engine, config: TrainConfig, pin
       const z = project(preset, p, encode(preset, p, patches, { training: true }));
       const { loss, divergence, anchors } = spatialNce(z, { position: x["position"]!, space: x["space"]!, view: x["sample"]! }, lossOptions(config));
       const names = [...p.masters.keys()];
-      const dy = constant(Float32Array.of(lossScale), loss.shape, "f32");
-      const found = gradients(loss, names.map((name) => p.masters.get(name)!), dy);
+      const found = gradients(loss, names.map((name) => p.masters.get(name)!), lossSeed(control));
       scope("optimizer", () => {
         names.forEach((name, i) => {
           const gradient = found[i];
@@ -146,14 +145,16 @@ export async function buildTrainingStep(engine: Engine, config: TrainConfig, pin
     async run(batch, step) {
       const { optimizer } = config;
       const learningRate = optimizer.learningRate * warmupCosine(step, config.steps, optimizer.warmup);
-      const hyper = new Float32Array(HYPER_SIZE);
-      hyper[HYPER.learningRate] = learningRate;
-      hyper[HYPER.beta1] = optimizer.name === "adamw" ? optimizer.beta1 : optimizer.momentum;
-      hyper[HYPER.beta2] = optimizer.beta2;
-      hyper[HYPER.epsilon] = optimizer.epsilon;
-      hyper[HYPER.weightDecay] = optimizer.weightDecay;
-      hyper[HYPER.clip] = optimizer.clip;
-      hyper[HYPER.gradientScale] = 1 / lossScale;
+      const hyper = packHyper({
+        learningRate,
+        beta1: optimizer.name === "adamw" ? optimizer.beta1 : optimizer.momentum,
+        beta2: optimizer.beta2,
+        epsilon: optimizer.epsilon,
+        weightDecay: optimizer.weightDecay,
+        clip: optimizer.clip,
+        growthInterval: config.precision === "f16" ? LOSS_SCALE.growthInterval : 0,
+        maxLossScale: LOSS_SCALE.most,
+      });
       const viewInputs = Object.fromEntries(batch.views.flatMap((view, v) => [[`matrix${v}`, view.matrix] as const, [`adjust${v}`, view.adjust] as const, [`blur${v}`, view.blur] as const]));
       const out = await plan.run({
         windows: batch.windows,
