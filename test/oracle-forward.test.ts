@@ -1,6 +1,7 @@
 // Forward passes of the ops against ONNX Runtime on the CPU, on random shapes.
 import { describe, test } from "vitest";
 import { gelu } from "../src/ops/activation.ts";
+import { attentionPool, attentionWithMap } from "../src/ops/attention.ts";
 import { conv2d } from "../src/ops/conv.ts";
 import { matmul } from "../src/ops/matmul.ts";
 import { avgPool2d, globalAvgPool, maxPool2d } from "../src/ops/pool.ts";
@@ -8,7 +9,7 @@ import { softmax } from "../src/ops/softmax.ts";
 import { drawFor, SEED } from "./oracles/draw.ts";
 import { oraclesMissing } from "./oracles/installed.ts";
 import { onnxGraph } from "./oracles/onnx-graph.ts";
-import { CONV_KINDS, drawConv, drawPool } from "./oracles/problems.ts";
+import { CONV_KINDS, drawAttention, drawAttentionPool, drawConv, drawPool } from "./oracles/problems.ts";
 import { useEngine } from "./oracles/use-engine.ts";
 import { expectAgreement } from "./oracles/witnesses.ts";
 
@@ -84,6 +85,43 @@ describe.skipIf(oraclesMissing)(`ONNX Runtime agrees, seed ${SEED}`, () => {
           uncounted: g.toChannelsLast(g.apply("AveragePool", [first], { ...attributes, count_include_pad: 0 })),
           all: g.apply("GlobalAveragePool", [first]),
         });
+      },
+    });
+  });
+
+  test.each(["of itself", "few queries", "few keys"] as const)("attention by MatMul and Softmax, with its map, %s", async (kind) => {
+    const { q, k, v, scale } = drawAttention(drawFor(`attention ${kind}`), kind);
+    await expectAgreement(engine(), {
+      inputs: { q, k, v },
+      build: (t) => {
+        const { out, map } = attentionWithMap(t.q, t.k, t.v);
+        return { out, map: map(), sharper: attentionWithMap(t.q, t.k, t.v, { scale: 2 * scale }).out };
+      },
+      oracle: () => {
+        const g = onnxGraph();
+        const [eq, ek, ev] = [g.input(q), g.input(k), g.input(v)];
+        return g.run({ out: g.attention(eq, ek, ev, scale), map: g.attentionMap(eq, ek, scale), sharper: g.attention(eq, ek, ev, 2 * scale) });
+      },
+    });
+  });
+
+  test("pooling by attention", async () => {
+    const { tensors, heads, queries } = drawAttentionPool(drawFor("attention pool"));
+    await expectAgreement(engine(), {
+      inputs: tensors,
+      build: ({ x, ...weights }) => {
+        const { y, map } = attentionPool(x, weights, heads);
+        return { y, map: map() };
+      },
+      oracle: () => {
+        const g = onnxGraph();
+        const [b = 0, n = 0] = tensors.x.shape;
+        const [, e = 0] = tensors.query.shape;
+        const x = g.input(tensors.x);
+        const tokens = (w: "wk" | "wv", bias: "bk" | "bv") => g.reshape(g.add(g.matmul(x, g.input(tensors[w])), g.input(tensors[bias])), b, n, heads, e / heads);
+        const q = g.apply("Expand", [g.reshape(g.input(tensors.query), 1, queries, heads, e / heads), g.integers(b, 1, 1, 1)]);
+        const [k, scale] = [tokens("wk", "bk"), 1 / Math.sqrt(e / heads)];
+        return g.run({ y: g.attention(q, k, tokens("wv", "bv"), scale), map: g.attentionMap(q, k, scale) });
       },
     });
   });

@@ -1,5 +1,6 @@
 // Gradients of the ops against TensorFlow.js on the CPU, on random shapes: its ops, its differentiation.
 import { beforeAll, describe, test } from "vitest";
+import { attention, attentionPool } from "../src/ops/attention.ts";
 import { conv2d } from "../src/ops/conv.ts";
 import { crossEntropy, mse } from "../src/ops/loss.ts";
 import { avgPool2d, globalAvgPool, maxPool2d } from "../src/ops/pool.ts";
@@ -7,9 +8,10 @@ import { softmax } from "../src/ops/softmax.ts";
 import { spatialNce } from "../src/ops/spatial-nce.ts";
 import { drawFor, SEED, type Draw } from "./oracles/draw.ts";
 import { oraclesMissing } from "./oracles/installed.ts";
+import type { Tensor } from "./oracles/tfjs-entry.ts";
 import { loadTfjs } from "./oracles/tfjs.ts";
-import { CONV_KINDS, drawConv, drawPool } from "./oracles/problems.ts";
-import { nceTargets, tfAvgPool, tfConv, tfCrossEntropy, tfDifferentiate, tfMaxPool, tfSpatialNce, type NceSetting, type Tf } from "./oracles/tfjs-ops.ts";
+import { CONV_KINDS, drawAttention, drawAttentionPool, drawConv, drawPool } from "./oracles/problems.ts";
+import { nceTargets, tfAttention, tfAvgPool, tfConv, tfCrossEntropy, tfDifferentiate, tfMaxPool, tfSpatialNce, type NceSetting, type Tf } from "./oracles/tfjs-ops.ts";
 import { useEngine } from "./oracles/use-engine.ts";
 import { expectAgreement, withGradients } from "./oracles/witnesses.ts";
 
@@ -52,6 +54,35 @@ describe.skipIf(oraclesMissing)(`TensorFlow.js agrees, seed ${SEED}`, () => {
       inputs: { x, dy: global },
       build: (t) => withGradients(t, ["x"], globalAvgPool(t.x), t.dy),
       oracle: () => tfDifferentiate(tf, { x }, (t) => tf.mean(t.x, [1, 2]), global),
+    });
+  });
+
+  test.each(["of itself", "few queries", "few keys"] as const)("attention, %s", async (kind) => {
+    const d = drawFor(`attention ${kind}`);
+    const { q, k, v, scale } = drawAttention(d, kind);
+    const dy = d.uniform(q.shape);
+    await expectAgreement(engine(), {
+      inputs: { q, k, v, dy },
+      build: (t) => withGradients(t, ["q", "k", "v"], attention(t.q, t.k, t.v), t.dy),
+      oracle: () => tfDifferentiate(tf, { q, k, v }, (t) => tfAttention(tf, t.q, t.k, t.v, scale), dy),
+    });
+  });
+
+  test("pooling by attention", async () => {
+    const d = drawFor("attention pool");
+    const { tensors, heads, queries } = drawAttentionPool(d);
+    const [b = 0, n = 0, c = 0] = tensors.x.shape;
+    const [, e = 0] = tensors.query.shape;
+    const dy = d.uniform([b, queries, e]);
+    await expectAgreement(engine(), {
+      inputs: { ...tensors, dy },
+      build: (t) => withGradients(t, Object.keys(tensors), attentionPool(t.x, t, heads).y, t.dy),
+      oracle: () =>
+        tfDifferentiate(tf, tensors, (t) => {
+          const tokens = (w: Tensor, bias: Tensor) => tf.reshape(tf.add(tf.matMul(tf.reshape(t.x, [b * n, c]), w), bias), [b, n, heads, e / heads]);
+          const q = tf.tile(tf.reshape(t.query, [1, queries, heads, e / heads]), [b, 1, 1, 1]);
+          return tf.reshape(tfAttention(tf, q, tokens(t.wk, t.bk), tokens(t.wv, t.bv), 1 / Math.sqrt(e / heads)), [b, queries, e]);
+        }, dy),
     });
   });
 

@@ -17,8 +17,8 @@ export interface Algebra<T> {
   gelu(x: T): T;
   add(x: T, y: T): T;
   matmul(x: T, y: T): T;
-  /** q, k, v [b, n, h, d]. */
-  attention(q: T, k: T, v: T, d: number): T;
+  /** softmax(q kᵀ · scale) v: q, k, v [b, n, h, d]. */
+  attention(q: T, k: T, v: T, scale: number): T;
   /** Mean over height and width: [b, h, w, c] → [b, c]. */
   meanOverPlaces(x: T): T;
   reshape(x: T, shape: readonly number[]): T;
@@ -71,7 +71,7 @@ export const vitTinyNetwork: Network = (a, p, x, { b, side }) => {
     const block = `encoder.block${i}`;
     const normed = norm(`${block}.norm1`, y);
     const heads = (name: string) => a.reshape(linear(`${block}.attention.${name}`, normed), [b, n + 1, 3, 32]);
-    const mixed = a.reshape(a.attention(heads("query"), heads("key"), heads("value"), 32), [b, n + 1, 96]);
+    const mixed = a.reshape(a.attention(heads("query"), heads("key"), heads("value"), 1 / Math.sqrt(32)), [b, n + 1, 96]);
     y = a.add(linear(`${block}.attention.out`, mixed), y);
     y = a.add(linear(`${block}.mlp.down`, a.gelu(linear(`${block}.mlp.up`, norm(`${block}.norm2`, y)))), y);
   }
@@ -113,7 +113,7 @@ export function tfAlgebra(tf: Tf, p: Find<Tensor>): Algebra<Tensor> {
       const rows = tf.reshape(x, [-1, x.shape.at(-1) ?? 0]);
       return tf.reshape(tf.matMul(rows, y), [...x.shape.slice(0, -1), y.shape.at(-1) ?? 0]);
     },
-    attention: (q, k, v) => tfAttention(tf, q, k, v),
+    attention: (q, k, v, scale) => tfAttention(tf, q, k, v, scale),
     meanOverPlaces: (x) => tf.mean(x, [1, 2]),
     reshape: (x, shape) => tf.reshape(x, [...shape]),
     concat: (x, y) => tf.concat([x, y], 1),

@@ -63,11 +63,10 @@ export function onnxGraph() {
     multiply: (x: Edge, y: Edge): Edge => apply("Mul", [x, y]),
     matmul: (x: Edge, y: Edge): Edge => apply("MatMul", [x, y]),
     softmax: (x: Edge): Edge => apply("Softmax", [x], { axis: -1 }),
-    /** softmax(q kᵀ / √d) v step by step: q [b, n, h, d], k and v [b, m, h, d] → [b, n, h, d]. */
-    attention(q: Edge, k: Edge, v: Edge, d: number): Edge {
-      const scores = g.multiply(g.matmul(g.transpose(q, [0, 2, 1, 3]), g.transpose(k, [0, 2, 3, 1])), g.number(1 / Math.sqrt(d)));
-      return g.transpose(g.matmul(g.softmax(scores), g.transpose(v, [0, 2, 1, 3])), [0, 2, 1, 3]);
-    },
+    /** softmax(q kᵀ · scale): q [b, n, h, d], k [b, m, h, d] → [b, h, n, m]. */
+    attentionMap: (q: Edge, k: Edge, scale: number): Edge => g.softmax(g.multiply(g.matmul(g.transpose(q, [0, 2, 1, 3]), g.transpose(k, [0, 2, 3, 1])), g.number(scale))),
+    /** The map times v [b, m, h, d] → [b, n, h, d]. */
+    attention: (q: Edge, k: Edge, v: Edge, scale: number): Edge => g.transpose(g.matmul(g.attentionMap(q, k, scale), g.transpose(v, [0, 2, 1, 3])), [0, 2, 1, 3]),
     /** Runs the graph; gives the values of these edges by the names under which they are asked for. */
     async run<N extends string>(outputs: Readonly<Record<N, Edge>>): Promise<Record<N, Float32Array>> {
       const edges = Object.entries<Edge>(outputs);

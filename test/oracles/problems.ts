@@ -61,3 +61,30 @@ export function drawPool(d: Draw): PoolProblem {
   const ow = Math.floor((iw + padding[2] + padding[3] - window[1]) / stride[1]) + 1;
   return { x: d.uniform([b, ih, iw, c]), window, stride, padding, shape: [b, oh, ow, c] };
 }
+
+export interface AttentionProblem {
+  readonly q: Value<Float32Array>;
+  readonly k: Value<Float32Array>;
+  readonly v: Value<Float32Array>;
+  readonly scale: number;
+}
+
+/** Many more keys than queries, or the other way round, or as many; narrow and wide heads. Scores reach about ±6. */
+export function drawAttention(d: Draw, kind: "of itself" | "few queries" | "few keys"): AttentionProblem {
+  const [b, h] = [d.int(1, 2), d.int(1, 3)];
+  const width = d.int(0, 1) === 0 ? 4 * d.int(1, 32) : d.int(1, 40);
+  const n = kind === "few queries" ? d.int(1, 4) : d.int(20, 90);
+  const m = kind === "few keys" ? d.int(1, 4) : kind === "of itself" ? n : d.int(20, 150);
+  return { q: d.normal([b, n, h, width], 1.5), k: d.normal([b, m, h, width]), v: d.uniform([b, m, h, width]), scale: 1 / Math.sqrt(width) };
+}
+
+/** Tokens and the weights of pooling by attention; e channels in `heads` heads. */
+export function drawAttentionPool(d: Draw) {
+  const [b, n, c, r, heads] = [d.int(1, 3), d.int(5, 60), d.int(3, 30), d.int(1, 4), d.int(1, 4)];
+  const e = heads * 4 * d.int(1, 4);
+  return {
+    heads,
+    queries: r,
+    tensors: { x: d.uniform([b, n, c]), query: d.normal([r, e]), wk: d.normal([c, e], Math.sqrt(2 / c)), wv: d.normal([c, e], Math.sqrt(2 / c)), bk: d.uniform([e]), bv: d.uniform([e]) },
+  };
+}

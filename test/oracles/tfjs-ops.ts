@@ -65,10 +65,10 @@ export function tfGelu(tf: Tf, x: Tensor): Tensor {
   return tf.mul(tf.mul(x, tf.scalar(0.5)), tf.add(tf.erf(tf.mul(x, tf.scalar(Math.SQRT1_2))), tf.scalar(1)));
 }
 
-/** softmax(q kᵀ / √d) v: q [b, n, h, d], k and v [b, m, h, d] → [b, n, h, d]. */
-export function tfAttention(tf: Tf, q: Tensor, k: Tensor, v: Tensor): Tensor {
+/** softmax(q kᵀ · scale) v: q [b, n, h, d], k and v [b, m, h, d] → [b, n, h, d]. */
+export function tfAttention(tf: Tf, q: Tensor, k: Tensor, v: Tensor, scale: number): Tensor {
   const heads = (x: Tensor) => tf.transpose(x, [0, 2, 1, 3]);
-  const scores = tf.mul(tf.matMul(heads(q), heads(k), false, true), tf.scalar(1 / Math.sqrt(q.shape[3] ?? 1)));
+  const scores = tf.mul(tf.matMul(heads(q), heads(k), false, true), tf.scalar(scale));
   return tf.transpose(tf.matMul(tf.softmax(scores), heads(v)), [0, 2, 1, 3]);
 }
 
