@@ -8,6 +8,7 @@
 enable subgroups;
 //#params
 alias Elem = f32;
+const ROWS = 16u;                                                   // of C in a workgroup, written out below
 const SG = 8u;                                                      // width of the subgroup, at least 4
 //#end
 alias Elem4 = vec4<Elem>;
@@ -69,7 +70,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   let wg = group + u.origin;
   let za = select(wg.z, 0u, u.batchA == 1u);
   let zb = select(wg.z, 0u, u.batchB == 1u);
-  let i = wg.y * 16u;
+  let i = wg.y * ROWS;
   let n4 = u.n / 4u;
   let j4 = wg.x * SG + lane;
   let column = min(j4, n4 - 1u);                                    // every lane takes part in the broadcasts
@@ -170,6 +171,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   }
   if (j4 >= n4) { return; }
   // A loop, so that the compiler meets one epilogue and not one for each row.
-  var sums = array<vec4f, 16>(s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11, s12, s13, s14, s15);
-  for (var r = 0u; r < min(16u, u.m - i); r++) { store(sums[r], j4, (wg.z * u.m + i + r) * n4 + j4); }
+  var sums = array<vec4f, ROWS>(s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11, s12, s13, s14, s15);
+  for (var r = 0u; r < min(ROWS, u.m - i); r++) { store(sums[r], j4, (wg.z * u.m + i + r) * n4 + j4); }
 }
