@@ -1,0 +1,30 @@
+// AdamW of four elements: m and v are moving averages of g and g²; the weight loses lr · (m̂ / (√v̂ + eps) + decay · weight).
+// g is the raw gradient times the control's factor; one invocation per four elements. A step that is not taken touches nothing.
+//#params
+alias Elem = f32;
+//#end
+//#use optim
+alias Elem4 = vec4<Elem>;
+struct Uniforms { origin: vec3u, n: u32, decayEnd: u32 }
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read_write> parameters: array<Elem4>; // [n]
+@group(0) @binding(2) var<storage, read> gradients: array<Elem4>;      // [n]
+@group(0) @binding(3) var<storage, read_write> m: array<Elem4>;        // [n]
+@group(0) @binding(4) var<storage, read_write> v: array<Elem4>;        // [n]
+@group(0) @binding(5) var<storage, read> control: array<f32>;          // [8]
+@group(0) @binding(6) var<storage, read> hyper: array<f32>;            // [9]
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t: u32) {
+  let i = (group.x + u.origin.x) * 64u + t;
+  if (i >= u.n / 4u || control[FINITE] == 0.0) { return; }
+  let g = gradients[i] * control[FACTOR];
+  let first = hyper[BETA_1] * m[i] + (1.0 - hyper[BETA_1]) * g;
+  let second = hyper[BETA_2] * v[i] + (1.0 - hyper[BETA_2]) * g * g;
+  m[i] = first;
+  v[i] = second;
+  let at = vec4u(4u * i, 4u * i + 1u, 4u * i + 2u, 4u * i + 3u);
+  let decay = select(vec4f(0.0), vec4f(hyper[WEIGHT_DECAY]), at < vec4u(u.decayEnd));
+  let step = (first / control[CORRECTION_1]) / (sqrt(second / control[CORRECTION_2]) + hyper[EPSILON]);
+  parameters[i] -= hyper[LEARNING_RATE] * (step + decay * parameters[i]);
+}

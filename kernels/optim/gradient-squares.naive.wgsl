@@ -1,0 +1,34 @@
+// Sum of squares of the scaled gradient and count of its non-finite elements, one invocation per part.
+// Part p takes the groups p, p + parts, … of four elements.
+//
+// What is not finite is found by the stored bits: arithmetic may assume that it does not exist. It adds nothing to the sum.
+//#params
+alias Elem = f32;
+//#end
+//#use optim
+struct Uniforms { origin: vec3u, n: u32, parts: u32 }
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> gradients: array<Elem>;       // [n]
+@group(0) @binding(2) var<storage, read> hyper: array<f32>;            // [9]
+@group(0) @binding(3) var<storage, read> control: array<f32>;          // [8]
+@group(0) @binding(4) var<storage, read_write> squares: array<f32>;    // [parts]
+@group(0) @binding(5) var<storage, read_write> broken: array<u32>;     // [parts]
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t: u32) {
+  let p = (group.x + u.origin.x) * 64u + t;
+  if (p >= u.parts) { return; }
+  let scale = hyper[GRADIENT_SCALE] / select(1.0, control[LOSS_SCALE], control[LOSS_SCALE] > 0.0);
+  var sum = 0.0;
+  var bad = 0u;
+  for (var q = p; q * 4u < u.n; q += u.parts) {
+    for (var i = 4u * q; i < min(4u * q + 4u, u.n); i++) {
+      let g = gradients[i];
+      if ((bitcast<u32>(g) & 0x7f800000u) == 0x7f800000u) { bad++; continue; }
+      let scaled = g * scale;
+      sum += scaled * scaled;
+    }
+  }
+  squares[p] = sum;
+  broken[p] = bad;
+}

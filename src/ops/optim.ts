@@ -1,0 +1,91 @@
+// Optimizers: one step over flat buffers of parameters and gradients, decided on and carried out on the device.
+import { adamw as adamwKernel } from "../../kernels/optim/adamw.ts";
+import { CONTROL, CONTROL_SIZE, HYPER, HYPER_SIZE } from "../../kernels/optim/control.ts";
+import { gradientSquares, partsOf } from "../../kernels/optim/gradient-squares.ts";
+import { lossSeed as lossSeedKernel } from "../../kernels/optim/loss-seed.ts";
+import { optimControl } from "../../kernels/optim/optim-control.ts";
+import { sgd as sgdKernel } from "../../kernels/optim/sgd.ts";
+import { ShapeError } from "../engine/errors.ts";
+import { dispatch, sizeOf, type Tensor } from "../engine/trace.ts";
+
+export { CONTROL, CONTROL_SIZE, HYPER, HYPER_SIZE };
+
+/** What every optimizer works on. All are f32; `parameters`, `gradients` and the moments are flat and of one length. */
+export interface StepInputs {
+  /** State [n]: all parameters of the model, as `engine.stateGroup` lays them out. */
+  readonly parameters: Tensor;
+  /** [n], in another buffer, laid out alike; `place` puts gradients there. Padding must be zeros. */
+  readonly gradients: Tensor;
+  /** State [8], see `CONTROL`; begins as zeros. */
+  readonly control: Tensor;
+  /** [12], see `HYPER` and `packHyper`. */
+  readonly hyper: Tensor;
+  /** Weight decay acts on the elements before this one. */
+  readonly decayEnd: number;
+}
+
+export interface AdamwInputs extends StepInputs {
+  /** State [n], the first moment; begins as zeros. */
+  readonly m: Tensor;
+  /** State [n], the second moment; begins as zeros. */
+  readonly v: Tensor;
+}
+
+export interface SgdInputs extends StepInputs {
+  /** State [n]; begins as zeros. */
+  readonly velocity: Tensor;
+  /** Looks ahead along the velocity. */
+  readonly nesterov?: boolean;
+}
+
+/** The input `hyper` of one step. Absent numbers: β 0.9 and 0.999, epsilon 1e-8, gradient scale 1, loss scale up to 65536, the others 0. */
+export function packHyper(values: Readonly<Partial<Record<keyof typeof HYPER, number>>>): Float32Array {
+  const packed = new Float32Array(HYPER_SIZE);
+  const all = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, gradientScale: 1, maxLossScale: 65536, ...values };
+  for (const [name, value] of Object.entries(all)) packed[HYPER[name as keyof typeof HYPER]] = value;
+  return packed;
+}
+
+/**
+ * Measures the gradient and decides what the step does, into `control`: the norm of gradient · gradientScale / loss scale,
+ * the factor that brings it to at most `clip`, and whether it is finite. If it is not (an element by its bits, or the sum of
+ * squares beyond f32), the step is skipped: nothing counts, and a growing loss scale is halved. Once a step, before `adamw` or `sgd`.
+ */
+export function gradientControl({ gradients, control, hyper }: Pick<StepInputs, "gradients" | "control" | "hyper">): void {
+  const n = checkStep("gradientControl", { gradients }, control, hyper);
+  const { squares, broken } = dispatch(gradientSquares, { inputs: { gradients, hyper, control }, outputs: { squares: [partsOf(n)], broken: [partsOf(n)] }, numbers: { n } });
+  dispatch(optimControl, { inputs: { squares, broken, hyper, control }, outputs: {}, numbers: { parts: partsOf(n) } });
+}
+
+/**
+ * One step of AdamW, after `gradientControl`: m and v are moving averages of the clipped gradient and its square, with bias correction from the count of
+ * steps taken; weight decay is decoupled (Loshchilov and Hutter 2019). A skipped step changes no parameter, moment or count.
+ * Throws ShapeError where lengths or types differ.
+ */
+export function adamw({ parameters, gradients, m, v, control, hyper, decayEnd }: AdamwInputs): void {
+  const n = checkStep("adamw", { parameters, gradients, m, v }, control, hyper, decayEnd);
+  dispatch(adamwKernel, { inputs: { parameters, gradients, m, v, control, hyper }, outputs: {}, numbers: { n, decayEnd } });
+}
+
+/**
+ * One step of gradient descent with momentum (and `nesterov`), after `gradientControl`; weight decay joins the gradient, after clipping. A skipped step
+ * changes no parameter, velocity or count. Throws ShapeError where lengths or types differ.
+ */
+export function sgd({ parameters, gradients, velocity, control, hyper, decayEnd, nesterov }: SgdInputs): void {
+  const n = checkStep("sgd", { parameters, gradients, velocity }, control, hyper, decayEnd);
+  dispatch(sgdKernel, { inputs: { parameters, gradients, velocity, control, hyper }, outputs: {}, numbers: { n, decayEnd }, flags: [nesterov && "nesterov"] });
+}
+
+/** The gradient that a backward pass begins with: the loss scale of `control`, as an f32 scalar. */
+export function lossSeed(control: Tensor): Tensor {
+  return dispatch(lossSeedKernel, { inputs: { control }, outputs: { dy: [] }, numbers: {} }).dy;
+}
+
+function checkStep(op: string, flat: Readonly<Record<string, Tensor>>, control: Tensor, hyper: Tensor, decayEnd = 0): number {
+  const n = sizeOf(Object.values(flat)[0]?.shape ?? []);
+  const all: [string, Tensor, number][] = [...Object.entries(flat).map(([name, tensor]): [string, Tensor, number] => [name, tensor, n]), ["control", control, CONTROL_SIZE], ["hyper", hyper, HYPER_SIZE]];
+  for (const [name, tensor, count] of all)
+    if (tensor.dtype !== "f32" || sizeOf(tensor.shape) !== count) throw new ShapeError(op, `${name} is ${tensor.dtype} [${tensor.shape.join(", ")}], expected ${count} f32 elements`);
+  if (!Number.isInteger(decayEnd) || decayEnd < 0 || decayEnd > n) throw new ShapeError(op, `decayEnd is ${decayEnd}, expected an integer from 0 to ${n}`);
+  return n;
+}
