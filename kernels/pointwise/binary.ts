@@ -2,6 +2,7 @@
 import { ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
 import { activationOf } from "../../src/kernel/special.ts";
 import { libraries } from "../lib/index.ts";
+import gather from "./binary.gather.wgsl?raw";
 import naive from "./binary.naive.wgsl?raw";
 import vector from "./binary.vector.wgsl?raw";
 
@@ -40,6 +41,7 @@ export const binary = defineKernel({
   libraries,
   variants: {
     naive: { source: naive, grid: ({ n }) => [ceilDiv(n, 64), 1, 1] },
+    gather: { source: gather, grid: ({ n }) => [ceilDiv(n / 4, 64), 1, 1], legal: ({ d3 }) => d3 % 4 === 0 },
     vector: {
       source: vector,
       grid: ({ na, nb, n }, constant) => {
@@ -92,7 +94,11 @@ export const binary = defineKernel({
     "add a number, relu": { numbers: broadcast([1, 1, 1, 72], [0, 0, 0, 1], [0, 0, 0, 0]), flags: ["relu"] },
     "multiply by a column, gelu": { numbers: broadcast([1, 1, 13, 11], [0, 0, 1, 1], [0, 0, 1, 0]), flags: ["multiply", "gelu"] },
     "outer sum in turns, silu": { numbers: broadcast([3, 5, 2, 7], [1, 0, 1, 0], [0, 1, 0, 1]), flags: ["silu"] },
+    "divide by columns": { numbers: broadcast([1, 1, 9, 16], [0, 0, 1, 1], [0, 0, 1, 0]), flags: ["divide"] },
+    "multiply channels of images": { numbers: broadcast([1, 3, 5, 8], [0, 1, 1, 1], [0, 1, 0, 1]), flags: ["multiply"] },
+    "subtract in turns": { numbers: broadcast([3, 5, 2, 4], [1, 0, 1, 0], [0, 1, 0, 1]), flags: ["subtract", "silu"] },
     "add 788×1536": { numbers: broadcast([1, 1, 1, 788 * 1536], [0, 0, 0, 1], [0, 0, 0, 1]), bench: true },
+    "multiply rows of 788×1536": { numbers: broadcast([1, 1, 788, 1536], [0, 0, 1, 1], [0, 0, 1, 0]), flags: ["multiply"], bench: true },
     "add a row to 788×1536": { numbers: broadcast([1, 1, 788, 1536], [0, 0, 1, 1], [0, 0, 0, 1]), bench: true },
   },
   gradient: "op",

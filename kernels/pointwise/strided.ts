@@ -1,5 +1,6 @@
 // The descriptor of strided reading: slices, permutations and repetitions.
 import { ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
+import gather from "./strided.gather.wgsl?raw";
 import naive from "./strided.naive.wgsl?raw";
 import vector from "./strided.vector.wgsl?raw";
 
@@ -19,6 +20,7 @@ export const strided = defineKernel({
   derive: ({ d0, d1, d2, d3, d4 }) => ({ n: d0 * d1 * d2 * d3 * d4 }),
   variants: {
     naive: { source: naive, grid: ({ n }) => [ceilDiv(n, 64), 1, 1] },
+    gather: { source: gather, grid: ({ n }) => [ceilDiv(n / 4, 64), 1, 1], legal: ({ d4 }) => d4 % 4 === 0 },
     vector: {
       source: vector,
       grid: ({ n }) => [ceilDiv(n / 4, 64), 1, 1],
@@ -38,6 +40,7 @@ export const strided = defineKernel({
     "slice of rows": { numbers: view([1, 1, 1, 5, 24], [0, 0, 0, 36, 1], 300, 44) },
     "ragged slice": { numbers: view([1, 1, 3, 4, 5], [0, 0, 42, 7, 1], 150, 10) },
     transpose: { numbers: view([1, 1, 1, 13, 21], [0, 0, 0, 1, 13], 273) },
+    "transpose of vectors": { numbers: view([1, 1, 2, 13, 20], [0, 0, 260, 1, 13], 520) },
     "heads to the front": { numbers: view([1, 2, 3, 7, 8], [0, 168, 8, 24, 1], 336) },
     "five dimensions": { numbers: view([2, 3, 2, 3, 5], [1, 2, 6, 12, 36], 180) },
     "repeated rows": { numbers: view([1, 1, 1, 9, 16], [0, 0, 0, 0, 1], 16) },
