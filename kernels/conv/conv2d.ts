@@ -7,6 +7,7 @@ import depthwise from "./conv2d.depthwise.wgsl?raw";
 import direct from "./conv2d.direct.wgsl?raw";
 import naive from "./conv2d.naive.wgsl?raw";
 import tiled from "./conv2d.tiled.wgsl?raw";
+import thin from "./conv2d.thin.wgsl?raw";
 import { BENCH_PROBLEMS, CONV_DIMS, convFlops, convProblem, deriveChannels, RAGGED_PROBLEMS, stripCount } from "./problem.ts";
 import { broadcastWidth, isDepthwise, preferVariants } from "./variants.ts";
 
@@ -44,6 +45,14 @@ export const conv2d = defineKernel({
       grid: ({ b, oh, ow, og, groups }, constant) => [ceilDiv(b * oh * ow, constant("TILE")), ceilDiv(og, constant("TILE")), groups],
       legal: ({ cg, og }) => cg % 4 === 0 && og % 4 === 0,
     },
+    thin: {
+      source: thin,
+      grid: ({ b, oh, ow, og }, constant) => [ceilDiv(stripCount(b * oh, ow, 4), constant("WIDTH")), ceilDiv(og, 8), 1],
+      params: { WIDTH: [8, 32, 64] },
+      specialize: { SUBGROUP: (_, { subgroupMin }) => subgroupMin },
+      needs: ["subgroups"],
+      legal: ({ groups, dilationW, og }, traits, _, constant) => groups === 1 && dilationW === 1 && og % 4 === 0 && broadcastWidth(traits, constant("WIDTH")),
+    },
     broadcast: {
       source: broadcast,
       grid: ({ b, oh, ow, og, groups }, constant) => [ceilDiv(stripCount(b * oh, ow, 4), constant("WIDTH")), ceilDiv(og, 8), groups],
@@ -53,7 +62,7 @@ export const conv2d = defineKernel({
       legal: ({ cg, og }, traits, _, constant) => cg % 4 === 0 && og % 4 === 0 && broadcastWidth(traits, constant("WIDTH")),
     },
   },
-  choose: preferVariants,
+  choose: preferVariants(["broadcast", "thin", "direct"], ["tiled", "direct"]),
   flops: convFlops,
   builtins: { exp: 16, division: 2, erf: 1 },
   reference({ x, w, y, bias, residual }, n, { round, has }) {

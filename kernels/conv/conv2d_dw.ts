@@ -6,6 +6,7 @@ import depthwise from "./conv2d_dw.depthwise.wgsl?raw";
 import direct from "./conv2d_dw.direct.wgsl?raw";
 import naive from "./conv2d_dw.naive.wgsl?raw";
 import tiled from "./conv2d_dw.tiled.wgsl?raw";
+import thin from "./conv2d_dw.thin.wgsl?raw";
 import mergeNaive from "./conv2d_dw_merge.naive.wgsl?raw";
 import mergeVec4 from "./conv2d_dw_merge.vec4.wgsl?raw";
 import { BENCH_PROBLEMS, CONV_DIMS, convFlops, convProblem, type ConvNumbers, deriveChannels, RAGGED_PROBLEMS } from "./problem.ts";
@@ -50,6 +51,14 @@ export const conv2dDw = defineKernel({
       grid: ({ fh, fw, cg, og, groups, splits }, constant) => [ceilDiv(fh * fw * cg, constant("TILE")), ceilDiv(og, constant("TILE")) * groups, splits],
       legal: ({ cg, og }) => cg % 4 === 0 && og % 4 === 0,
     },
+    thin: {
+      source: thin,
+      grid: ({ fh, fw, cg, og, groups, splits }, constant) => [ceilDiv(fh * fw * cg, 4 * constant("WIDTH")), ceilDiv(og, 8) * groups, splits],
+      params: { WIDTH: [8, 32, 64] },
+      specialize: { SUBGROUP: (_, { subgroupMin }) => subgroupMin },
+      needs: ["subgroups"],
+      legal: ({ og }, traits, _, constant) => og % 4 === 0 && broadcastWidth(traits, constant("WIDTH")),
+    },
     broadcast: {
       source: broadcast,
       grid: ({ fh, fw, cg, og, groups, splits }, constant) => [ceilDiv(fh * fw * (cg / 4), constant("WIDTH")), ceilDiv(og, 8) * groups, splits],
@@ -59,7 +68,7 @@ export const conv2dDw = defineKernel({
       legal: ({ cg, og }, traits, _, constant) => cg % 4 === 0 && og % 4 === 0 && broadcastWidth(traits, constant("WIDTH")),
     },
   },
-  choose: preferVariants,
+  choose: preferVariants(["broadcast", "thin", "direct"], ["tiled", "direct"]),
   flops: convFlops,
   reference({ x, dy, parts }, n, { round }) {
     const lines = n.b * n.oh;

@@ -65,7 +65,7 @@ export const conv2dDx = defineKernel({
       legal: ({ cg, og }, traits, _, constant) => cg % 4 === 0 && og % 4 === 0 && broadcastWidth(traits, constant("WIDTH")),
     },
   },
-  choose: preferVariants,
+  choose: preferVariants(["broadcast", "direct"], ["tiled", "direct"]),
   flops: convFlops,
   reference({ dy, w, dx, residual }, n, { round, has }) {
     for (let z = 0; z < n.b; z++)

@@ -12,8 +12,7 @@ export function broadcastWidth({ subgroupMin, subgroupMax }: Traits, width: numb
   return subgroupMin === subgroupMax && subgroupMin >= 4 && width % subgroupMin === 0;
 }
 
-/** Depthwise where it is; registers and subgroups where barriers are dear, workgroup memory where they are cheap. */
-export function preferVariants(_: ConvNumbers, { barriers }: Traits): readonly Choice[] {
-  const order = barriers === "dear" ? ["depthwise", "broadcast", "direct"] : ["depthwise", "tiled", "direct"];
-  return order.map((variant) => ({ variant }));
+/** Chooses registers and subgroups where barriers are dear, workgroup memory where they are cheap; depthwise kernels where they fit. */
+export function preferVariants(dear: readonly string[], cheap: readonly string[]): (numbers: ConvNumbers, traits: Traits) => readonly Choice[] {
+  return (_, { barriers }) => ["depthwise", ...(barriers === "dear" ? dear : cheap)].map((variant) => ({ variant }));
 }
