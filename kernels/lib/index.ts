@@ -1,5 +1,6 @@
 // Shared WGSL functions, by the name that `//#use` calls them.
 import activation from "./activation.wgsl?raw";
+import border from "./border.wgsl?raw";
 import madd from "./madd.wgsl?raw";
 import ncePair from "./nce-pair.wgsl?raw";
 import optim from "./optim.wgsl?raw";
@@ -9,5 +10,6 @@ import rows from "./rows.wgsl?raw";
 import window from "./window.wgsl?raw";
 import online from "./online.wgsl?raw";
 import rng from "./rng.wgsl?raw";
+import total from "./total.wgsl?raw";
 
-export const libraries: Readonly<Record<string, string>> = { activation, madd, pixel, rows, ncePair, optim, optimDecide, online, rng, window };
+export const libraries: Readonly<Record<string, string>> = { activation, border, madd, pixel, rows, total, ncePair, optim, optimDecide, online, rng, window };

@@ -1,0 +1,31 @@
+// Mean and sum of squared deviations of each column over the rows of a part, by Welford's recurrence. One invocation per four
+// columns and part, rows part, part + parts, …. Sizes c that are multiples of 4.
+//#params
+alias Elem = f32;
+//#end
+alias Elem4 = vec4<Elem>;
+struct Uniforms { origin: vec3u, rows: u32, c: u32, parts: u32 }
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> x: array<Elem4>;                 // [rows, c]
+@group(0) @binding(2) var<storage, read_write> mean: array<vec4f>;        // [parts, c]
+@group(0) @binding(3) var<storage, read_write> squares: array<vec4f>;     // [parts, c]
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t: u32) {
+  let c4 = u.c / 4u;
+  let e = (group.x + u.origin.x) * 64u + t;
+  if (e >= u.parts * c4) { return; }
+  let j = e % c4;
+  var m = vec4f(0.0);
+  var s = vec4f(0.0);
+  var count = 0.0;
+  for (var r = e / c4; r < u.rows; r += u.parts) {
+    let v = vec4f(x[r * c4 + j]);
+    let d = v - m;
+    count += 1.0;
+    m += d / count;
+    s += d * (v - m);
+  }
+  mean[e] = m;
+  squares[e] = s;
+}
