@@ -6,7 +6,9 @@
 # Needs a built dist/ (npm run build). Settings by environment:
 #   CYTONET_ADAPTER   part of the adapter's name; otherwise the fastest there is
 #   SECONDS_LIMIT     seconds that all steps together may take (450)
-#   BENCH_MAX_FLOPS   leaves cases of more arithmetic operations out (none); 1e8 makes a dry run on a CPU adapter short
+#   BENCH_MAX_FLOPS   leaves cases of more arithmetic operations out of the bench (none)
+#   KERNEL            only this kernel in check and bench (all)
+# A dry run on a CPU adapter: KERNEL=matmul BENCH_MAX_FLOPS=5e8 CYTONET_ADAPTER=lavapipe bash bench/gpu.sh
 # Every step runs even where one before it failed; the exit code is that of the first that did.
 set -uo pipefail
 
@@ -36,7 +38,7 @@ step() {
   if [ "$seconds" -le 0 ]; then
     code=124
   else
-    timeout --kill-after=5 "$seconds" "$@" >"$out/$name.json" 2>"$out/$name.log"
+    timeout --kill-after=15 "$seconds" "$@" >"$out/$name.json" 2>"$out/$name.log"
     code=$?
   fi
   if [ "$code" -ne 0 ] && [ "$status" -eq 0 ]; then status=$code; fi
@@ -44,13 +46,19 @@ step() {
   echo "$name: exit $code after $(($(date +%s) - begun)) s" >&2
 }
 
+check=("${cytonet[@]}" check --format json)
 bench=("${cytonet[@]}" bench --format json)
+if [ -n "${KERNEL:-}" ]; then
+  check+=("$KERNEL")
+  bench+=("$KERNEL")
+fi
 if [ -n "${BENCH_MAX_FLOPS:-}" ]; then bench+=(--max-flops "$BENCH_MAX_FLOPS"); fi
 
 step doctor 10 "${cytonet[@]}" doctor --format json
-step check 50 "${cytonet[@]}" check --format json
+step check 50 "${check[@]}"
 # The bench stops by itself between two cases, so that what it has measured is kept.
-step bench 60 "${bench[@]}" --seconds "$((limit * 45 / 100))"
+left=$((limit - ($(date +%s) - start)))
+step bench 100 "${bench[@]}" --seconds "$((left > 5 ? left * 3 / 4 : 4))"
 
 (
   IFS=,
