@@ -1,6 +1,6 @@
 // Dropout and random words, from counters: nothing is stored, any draw can be repeated alone.
 import { dropout as kernel } from "../../kernels/pointwise/dropout.ts";
-import { randomWords as wordsKernel } from "../../kernels/pointwise/random-words.ts";
+import { randomWords as wordsKernel } from "../../kernels/pointwise/random_words.ts";
 import { ShapeError } from "../engine/errors.ts";
 import { dispatch, nextStream, withGradient, type Tensor } from "../engine/trace.ts";
 import type { GradientCase } from "./gradcheck.ts";

@@ -1,6 +1,6 @@
 // Losses of predictions: cross-entropy with labels, mean squared error, with gradients.
-import { crossEntropy as crossEntropyKernel, crossEntropyDx } from "../../kernels/loss/cross-entropy.ts";
-import { squaredError, squaredErrorDa } from "../../kernels/loss/squared-error.ts";
+import { crossEntropy as crossEntropyKernel, crossEntropyDx } from "../../kernels/loss/cross_entropy.ts";
+import { squaredError, squaredErrorDa } from "../../kernels/loss/squared_error.ts";
 import { ShapeError } from "../engine/errors.ts";
 import { dispatch, sizeOf, withGradient, type Tensor } from "../engine/trace.ts";
 import type { GradientCase } from "./gradcheck.ts";

@@ -1,5 +1,5 @@
 // Sums, means and maxima over dimensions, and their gradients.
-import { maxDx } from "../../kernels/reduce/max-dx.ts";
+import { maxDx } from "../../kernels/reduce/max_dx.ts";
 import { reduce } from "../../kernels/reduce/reduce.ts";
 import { ShapeError } from "../engine/errors.ts";
 import { dispatch, reshape, sizeOf, tensorOf, withGradient, type Tensor } from "../engine/trace.ts";

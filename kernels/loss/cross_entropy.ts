@@ -2,11 +2,11 @@
 import { as, ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
 import { libraries } from "../lib/index.ts";
 import { laneGrid, subgroupPerRow, workgroupPerRow } from "../softmax/rows.ts";
-import dxNaive from "./cross-entropy-dx.naive.wgsl?raw";
-import dxVector from "./cross-entropy-dx.vector.wgsl?raw";
-import naive from "./cross-entropy.naive.wgsl?raw";
-import subgroup from "./cross-entropy.subgroup.wgsl?raw";
-import workgroup from "./cross-entropy.workgroup.wgsl?raw";
+import dxNaive from "./cross_entropy_dx.naive.wgsl?raw";
+import dxVector from "./cross_entropy_dx.vector.wgsl?raw";
+import naive from "./cross_entropy.naive.wgsl?raw";
+import subgroup from "./cross_entropy.subgroup.wgsl?raw";
+import workgroup from "./cross_entropy.workgroup.wgsl?raw";
 
 const cases = {
   one: { numbers: { rows: 1, n: 1, smoothing: 0 } },

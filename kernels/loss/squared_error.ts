@@ -1,10 +1,10 @@
 // The descriptors of summed squared differences and of their gradient.
 import { as, ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
 import { elementGrid, inVectors, ROWS, vectorGrid } from "../pointwise/pointwise.ts";
-import daNaive from "./squared-error-da.naive.wgsl?raw";
-import daVector from "./squared-error-da.vector.wgsl?raw";
-import naive from "./squared-error.naive.wgsl?raw";
-import vector from "./squared-error.vector.wgsl?raw";
+import daNaive from "./squared_error_da.naive.wgsl?raw";
+import daVector from "./squared_error_da.vector.wgsl?raw";
+import naive from "./squared_error.naive.wgsl?raw";
+import vector from "./squared_error.vector.wgsl?raw";
 
 /** y[p] = Σₖ (a − b)² at the elements p + k·parts, in f32; the sum of y is the whole. */
 export const squaredError = defineKernel({

@@ -1,6 +1,6 @@
 // The descriptor of the gradient of a maximum.
 import { ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
-import naive from "./max-dx.naive.wgsl?raw";
+import naive from "./max_dx.naive.wgsl?raw";
 
 /** dx[o, k, j] = dy[o, j] at the first k where x[o, k, j] is the maximum y[o, j], else 0. */
 export const maxDx = defineKernel({

@@ -2,7 +2,7 @@
 import { as, ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
 import { philox4x32 } from "../../src/kernel/rng.ts";
 import { libraries } from "../lib/index.ts";
-import naive from "./random-words.naive.wgsl?raw";
+import naive from "./random_words.naive.wgsl?raw";
 
 /** y[i] = the four words that Philox gives for the counter (first + i, c1, c2, c3) under the seed. */
 export const randomWords = defineKernel({
