@@ -13,5 +13,6 @@ import { gradientCases as poolCases } from "./pool.ts";
 import { gradientCases as dropoutCases } from "./dropout.ts";
 import { gradientCases as lossCases } from "./loss.ts";
 import { gradientCases as attentionCases } from "./attention.ts";
+import { gradientCases as normCases } from "./norm.ts";
 
-export const GRADIENT_CASES: readonly GradientCase[] = [...matmulCases, ...convCases, ...poolCases, ...activationCases, ...arithmeticCases, ...reduceCases, ...scaleCases, ...shapeCases, ...softmaxCases, ...spatialNceCases, ...dropoutCases, ...lossCases, ...attentionCases];
+export const GRADIENT_CASES: readonly GradientCase[] = [...matmulCases, ...convCases, ...poolCases, ...activationCases, ...arithmeticCases, ...reduceCases, ...scaleCases, ...shapeCases, ...softmaxCases, ...spatialNceCases, ...dropoutCases, ...lossCases, ...attentionCases, ...normCases];
