@@ -1,6 +1,6 @@
 // Builds dist/: the library for Node and for pages, the program, the page, and (unless --fast) the type declarations.
 import { spawnSync } from "node:child_process";
-import { chmod, cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -16,9 +16,20 @@ const common = {
   format: "esm",
   sourcemap: true,
   sourcesContent: false,
+  write: false,
   logLevel: "warning",
   plugins: [rawPlugin],
 };
+
+/** Writes a file where it differs, at once: a program may be running from this folder at the same moment, or another build. */
+async function place(path, contents) {
+  const old = await readFile(path).catch(() => undefined);
+  if (old?.equals(contents)) return;
+  await mkdir(dirname(path), { recursive: true });
+  const part = `${path}.${process.pid}.part`;
+  await writeFile(part, contents, { mode: path === join(dist, "cli/main.js") ? 0o755 : 0o644 });
+  await rename(part, path);
+}
 
 /** The library and the program for Node: packages stay outside, shared code is split so that verbs load lazily. */
 function buildForNode() {
@@ -49,10 +60,11 @@ function buildForBrowser() {
   return build({ ...common, platform: "browser", target: "es2022", outfile: join(dist, "browser.js"), entryPoints: ["src/browser.ts"] });
 }
 
-/** The page: index.html beside its script. */
+/** The page: index.html and its style beside its script. */
 async function buildPage() {
-  await build({ ...common, platform: "browser", target: "es2022", outdir: join(dist, "web"), entryPoints: ["web/main.ts"] });
-  await cp(join(root, "web/index.html"), join(dist, "web/index.html"));
+  const built = await build({ ...common, platform: "browser", target: "es2022", minify: true, outdir: join(dist, "web"), entryPoints: ["web/main.ts"] });
+  const plain = await Promise.all(["index.html", "style.css"].map(async (name) => ({ path: join(dist, "web", name), contents: await readFile(join(root, "web", name)) })));
+  return { outputFiles: [...built.outputFiles, ...plain] };
 }
 
 /** Declarations by tsc; its import specifiers end in `.ts`, which a consumer's compiler refuses: they become `.js`. */
@@ -69,8 +81,9 @@ async function emitTypes() {
   }
 }
 
-await mkdir(dist, { recursive: true });
-const [forNode] = await Promise.all([buildForNode(), buildForBrowser(), buildPage()]);
+const [forNode, ...others] = await Promise.all([buildForNode(), buildForBrowser(), buildPage()]);
+// Chunks before what imports them.
+const files = [forNode, ...others].flatMap(({ outputFiles }) => outputFiles).sort((a, b) => Number(b.path.includes("chunks")) - Number(a.path.includes("chunks")));
+for (const { path, contents } of files) await place(path, contents);
 await removeOldChunks(forNode.metafile);
-await chmod(join(dist, "cli/main.js"), 0o755);
 if (!fast) await emitTypes();

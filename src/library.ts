@@ -5,3 +5,46 @@ export { EXIT_CODES, UserError, suggest, type ExitCode } from "./errors.ts";
 export { joinPath, type Entry, type Files } from "./files.ts";
 export type { AdapterHandle, AdapterListing, AdapterOptions, CompileOnlyHandle } from "./host/adapter.ts";
 export { createMemoryFiles } from "./host/files-memory.ts";
+
+// The engine: devices, plans, and what can go wrong on them.
+export { createEngine, f32, u32, type Engine, type EngineOptions, type PlanOptions } from "./engine/engine.ts";
+export type { Device, Fingerprint, Ledger } from "./engine/device.ts";
+export type { InputSpec, Plan, PlanStatistics, Timing } from "./engine/plan.ts";
+export { constant, dispatch, scope, withGradient, type Tensor } from "./engine/trace.ts";
+export { parseDebug, DEBUG_SWITCHES, type DebugSwitch } from "./engine/debug.ts";
+export { DeviceError, DeviceLost, formatBytes, OutOfMemory, ShaderError, ShapeError, Unavailable } from "./engine/errors.ts";
+export type { Dtype, HostArray } from "./kernel/dtype.ts";
+
+// Kernels and ops: both catalogues, their checks, and what kernels of your own are declared with.
+export * as kernels from "../kernels/index.ts";
+export * as ops from "./ops/index.ts";
+export { as, defineKernel, read, update, when, write, type Kernel, type KernelSpec, type Traits } from "./kernel/define.ts";
+export { type Blueprint, blueprintKey } from "./kernel/blueprint.ts";
+export { checkId, listChecks, runCheck, type CheckCase, type CheckResult } from "./engine/check.ts";
+export { runConcurrently } from "./engine/concurrent.ts";
+export { checkGradient, type GradientCase } from "./ops/gradcheck.ts";
+export { GRADIENT_CASES } from "./ops/cases.ts";
+export { benchKernels, type BenchOptions, type BenchReport, type BenchRow } from "./bench/bench.ts";
+
+// The model: configuration, presets, training, embedding.
+export { flattenSettings, resolveConfig, type TrainConfig } from "./model/config.ts";
+export { encode, findPreset, PRESETS, project, type Preset } from "./model/presets.ts";
+export { describeModel, type ModelSpec, type Parameters } from "./model/parameters.ts";
+export type { Encoder, Mode } from "./model/encoder.ts";
+export { train, type Progress, type TrainOptions, type TrainResult } from "./model/trainer.ts";
+export { buildTrainingStep, type StepMetrics, type TrainingStep } from "./model/training.ts";
+export { createEmbedder, embedDataset, embedImage, type Embedder, type EmbedOptions } from "./model/embed.ts";
+export { decodeWeights, encodeWeights, readWeights, writeWeights, type Weights } from "./model/weights.ts";
+export { readRun, RUN_FILES } from "./model/run.ts";
+
+// Data: datasets and images, and the files that weights and features are kept in.
+export * from "./data/index.ts";
+export { chooseEmbeddingsFormat, encodeEmbeddings, type Embeddings, type EmbeddingsFormat } from "./data/embeddings.ts";
+export { readNpy, writeNpy } from "./data/npy.ts";
+export { readSafetensors, writeSafetensors, type Safetensors } from "./data/safetensors.ts";
+export { loadFloat32, storeFloat32, type StoredTensor } from "./data/tensors.ts";
+
+// Looking at features.
+export { colourScores, principalComponents, type Components } from "./analysis/pca.ts";
+export { drawFeatureMap } from "./analysis/feature-map.ts";
+export { writeFeatureMaps } from "./analysis/maps.ts";

@@ -1,0 +1,20 @@
+// The ops, by family: what models are written in. Each takes and gives symbolic tensors inside of `engine.plan`.
+export { exp, gelu, log, relu, sigmoid, silu, sqrt, square, tanh } from "./activation.ts";
+export { add, divide, multiply, subtract } from "./arithmetic.ts";
+export { attention, attentionPool, attentionWithMap, type Attention, type AttentionOptions, type Pooled, type PoolWeights } from "./attention.ts";
+export { cast, fill } from "./cast.ts";
+export { conv2d, type ConvOptions } from "./conv.ts";
+export { dropout, randomWords } from "./dropout.ts";
+export { gradients } from "./grad.ts";
+export { adjust, affineCrop, blur, normalise } from "./image.ts";
+export { crossEntropy, mse, type CrossEntropyOptions } from "./loss.ts";
+export { matmul, type MatmulOptions } from "./matmul.ts";
+export { batchNorm, layerNorm } from "./norm.ts";
+export { adamw, gradientControl, lossSeed, packHyper, sgd, CONTROL, CONTROL_SIZE, HYPER, HYPER_SIZE, type AdamwInputs, type SgdInputs, type StepInputs } from "./optim.ts";
+export { avgPool2d, globalAvgPool, maxPool2d, type AvgPoolOptions, type PoolOptions } from "./pool.ts";
+export { max, mean, sum } from "./reduce.ts";
+export { negate, scale } from "./scale.ts";
+export { concat, expand, pad, slice, transpose } from "./shape.ts";
+export { softmax } from "./softmax.ts";
+export { spatialNce, unitRows, type NcePlaces, type SpatialNceOptions, type SpatialNceResult } from "./spatial-nce.ts";
+export { detach, reshape } from "../engine/trace.ts";
