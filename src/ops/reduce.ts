@@ -7,16 +7,18 @@ import type { GradientCase } from "./gradcheck.ts";
 import { scale } from "./scale.ts";
 import { expand } from "./shape.ts";
 
-/** A reduction is cut into parts until this many invocations work on it … */
-const INVOCATIONS = 8192;
+/** Elements that one invocation sums without help: below, another dispatch costs more than it gains. */
+const ALONE = 256;
+/** A longer reduction is cut into parts until this many invocations work on it … */
+const INVOCATIONS = 65536;
 /** … but no part gets fewer elements than this. */
-const PART = 32;
+const PART = 64;
 
 /** Into how many parts a reduction of `r` elements is cut where it gives `results` numbers; 1 where it is done at once. */
 export function partsOf(results: number, r: number): number {
   const wanted = Math.min(Math.ceil(INVOCATIONS / results), Math.floor(r / PART));
   // Parts in fours let four columns be read at once, whatever `results` is.
-  return wanted < 2 ? 1 : Math.ceil(wanted / 4) * 4;
+  return r <= ALONE || wanted < 2 ? 1 : Math.ceil(wanted / 4) * 4;
 }
 
 /** `x` reduced along one block of neighbouring dimensions: [outer, r, inner] → [outer, inner], in as many stages as it takes. */
@@ -70,7 +72,7 @@ function reduceAxes(op: string, x: Tensor, axes: readonly number[], scale: numbe
 
 /**
  * Sum over `axes` (negative ones count from the end; all unless given). They vanish from the shape, or stay as 1 with `keep`.
- * Sums in f32, in the order of the reduce kernel, in several stages where the reduction is long.
+ * Sums in f32, in the order of the reduce kernel; a long reduction goes in stages, between which sums are stored in the type of `x`.
  */
 export function sum(x: Tensor, axes?: readonly number[], keep = false): Tensor {
   const over = normaliseAxes("sum", x, axes);
@@ -106,7 +108,7 @@ export const gradientCases: readonly GradientCase[] = [
   { name: "sum over rows", inputs: { x: { shape: [37, 6] } }, build: ({ x }) => sum(x!, [0]) },
   { name: "sum over the last dimension, kept", inputs: { x: { shape: [2, 9, 13] } }, build: ({ x }) => sum(x!, [-1], true) },
   { name: "sum over scattered dimensions", inputs: { x: { shape: [3, 4, 5, 2] } }, build: ({ x }) => sum(x!, [0, 2]) },
-  { name: "sum in three stages", inputs: { x: { shape: [11003] } }, build: ({ x }) => sum(x!) },
+  { name: "sum in three stages", inputs: { x: { shape: [20011] } }, build: ({ x }) => sum(x!) },
   { name: "max of rows", inputs: { x: { shape: [5, 13], values: distinct } }, build: ({ x }) => max(x!, [1]) },
   { name: "max over scattered dimensions", inputs: { x: { shape: [3, 4, 5], values: distinct } }, build: ({ x }) => max(x!, [0, 2], true) },
   { name: "mean over the middle", inputs: { x: { shape: [3, 17, 4] } }, build: ({ x }) => mean(x!, [1]) },
