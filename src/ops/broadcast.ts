@@ -1,6 +1,5 @@
 // Broadcasting as in NumPy: the shape of a result, and the strides with which operands are read.
 import { ShapeError } from "../engine/errors.ts";
-import { sizeOf } from "../engine/trace.ts";
 
 /** Extents of a result in at most four groups of dimensions, and the stride of each operand along each group. */
 export interface Broadcast {
@@ -51,9 +50,4 @@ export function broadcastShapes(op: string, a: readonly number[], b: readonly nu
 export function repeatedAxes(shape: readonly number[], from: readonly number[]): number[] {
   const missing = shape.length - from.length;
   return shape.flatMap((extent, i) => (extent !== 1 && (i < missing || from[i - missing] === 1) ? [i] : []));
-}
-
-/** Whether two shapes hold the same number of elements in the same order. */
-export function sameSize(a: readonly number[], b: readonly number[]): boolean {
-  return sizeOf(a) === sizeOf(b);
 }
