@@ -4,6 +4,7 @@ import { gelu } from "../src/ops/activation.ts";
 import { attentionPool, attentionWithMap } from "../src/ops/attention.ts";
 import { conv2d } from "../src/ops/conv.ts";
 import { matmul } from "../src/ops/matmul.ts";
+import { batchNorm, layerNorm } from "../src/ops/norm.ts";
 import { avgPool2d, globalAvgPool, maxPool2d } from "../src/ops/pool.ts";
 import { softmax } from "../src/ops/softmax.ts";
 import { drawFor, SEED } from "./oracles/draw.ts";
@@ -84,6 +85,28 @@ describe.skipIf(oraclesMissing)(`ONNX Runtime agrees, seed ${SEED}`, () => {
           counted: g.toChannelsLast(g.apply("AveragePool", [first], { ...attributes, count_include_pad: 1 })),
           uncounted: g.toChannelsLast(g.apply("AveragePool", [first], { ...attributes, count_include_pad: 0 })),
           all: g.apply("GlobalAveragePool", [first]),
+        });
+      },
+    });
+  });
+
+  test.each([1, 2])("LayerNormalization and BatchNormalization, draw %i", async (number) => {
+    const d = drawFor(`norm ${number}`);
+    const [b, h, w, c] = [d.int(1, 4), d.int(1, 9), d.int(1, 9), d.int(2, 90)];
+    const epsilon = d.pick([1e-6, 1e-5, 1e-3]);
+    const inputs = { x: d.uniform([b, h, w, c], -1, 3), gamma: d.uniform([c]), beta: d.uniform([c]), mean: d.uniform([c]), variance: d.uniform([c], 0.3, 3) };
+    await expectAgreement(engine(), {
+      inputs,
+      build: ({ x, gamma, beta, mean, variance }) => ({
+        layer: layerNorm(x, gamma, beta, epsilon),
+        batch: batchNorm(x, gamma, beta, { running: { mean, variance }, training: false, eps: epsilon }),
+      }),
+      oracle: () => {
+        const g = onnxGraph();
+        const [x, gamma, beta] = [g.input(inputs.x), g.input(inputs.gamma), g.input(inputs.beta)];
+        return g.run({
+          layer: g.layerNorm(x, gamma, beta, epsilon),
+          batch: g.toChannelsLast(g.batchNorm(g.toChannelsFirst(x), gamma, beta, g.input(inputs.mean), g.input(inputs.variance), epsilon)),
         });
       },
     });

@@ -3,6 +3,7 @@ import { beforeAll, describe, test } from "vitest";
 import { attention, attentionPool } from "../src/ops/attention.ts";
 import { conv2d } from "../src/ops/conv.ts";
 import { crossEntropy, mse } from "../src/ops/loss.ts";
+import { batchNorm, layerNorm } from "../src/ops/norm.ts";
 import { avgPool2d, globalAvgPool, maxPool2d } from "../src/ops/pool.ts";
 import { softmax } from "../src/ops/softmax.ts";
 import { spatialNce } from "../src/ops/spatial-nce.ts";
@@ -11,7 +12,7 @@ import { oraclesMissing } from "./oracles/installed.ts";
 import type { Tensor } from "./oracles/tfjs-entry.ts";
 import { loadTfjs } from "./oracles/tfjs.ts";
 import { CONV_KINDS, drawAttention, drawAttentionPool, drawConv, drawPool } from "./oracles/problems.ts";
-import { nceTargets, tfAttention, tfAvgPool, tfConv, tfCrossEntropy, tfDifferentiate, tfMaxPool, tfSpatialNce, type NceSetting, type Tf } from "./oracles/tfjs-ops.ts";
+import { nceTargets, tfAttention, tfAvgPool, tfBatchNorm, tfConv, tfCrossEntropy, tfDifferentiate, tfLayerNorm, tfMaxPool, tfSpatialNce, type NceSetting, type Tf } from "./oracles/tfjs-ops.ts";
 import { useEngine } from "./oracles/use-engine.ts";
 import { expectAgreement, withGradients } from "./oracles/witnesses.ts";
 
@@ -54,6 +55,24 @@ describe.skipIf(oraclesMissing)(`TensorFlow.js agrees, seed ${SEED}`, () => {
       inputs: { x, dy: global },
       build: (t) => withGradients(t, ["x"], globalAvgPool(t.x), t.dy),
       oracle: () => tfDifferentiate(tf, { x }, (t) => tf.mean(t.x, [1, 2]), global),
+    });
+  });
+
+  test.each([1, 2])("norms, draw %i", async (number) => {
+    const d = drawFor(`norm ${number}`);
+    const [b, h, w, c] = [d.int(1, 4), d.int(1, 9), d.int(2, 9), d.int(2, 90)];
+    const epsilon = d.pick([1e-6, 1e-5, 1e-3]);
+    const learned = { x: d.uniform([b, h, w, c], -1, 3), gamma: d.uniform([c]), beta: d.uniform([c]) };
+    const inputs = { ...learned, dy: d.uniform([b, h, w, c]) };
+    await expectAgreement(engine(), {
+      inputs,
+      build: (t) => withGradients(t, Object.keys(learned), layerNorm(t.x, t.gamma, t.beta, epsilon), t.dy),
+      oracle: () => tfDifferentiate(tf, learned, (t) => tfLayerNorm(tf, t.x, t.gamma, t.beta, epsilon), inputs.dy),
+    });
+    await expectAgreement(engine(), {
+      inputs,
+      build: (t) => withGradients(t, Object.keys(learned), batchNorm(t.x, t.gamma, t.beta, { training: true, eps: epsilon }), t.dy),
+      oracle: () => tfDifferentiate(tf, learned, (t) => tfBatchNorm(tf, t.x, t.gamma, t.beta, epsilon).y, inputs.dy),
     });
   });
 

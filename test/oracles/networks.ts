@@ -3,9 +3,10 @@ import type { Tensor } from "./tfjs-entry.ts";
 import type { Edge, OnnxGraph } from "./onnx-graph.ts";
 import { tfAttention, tfBatchNorm, tfConv, tfGelu, tfLayerNorm, type Tf } from "./tfjs-ops.ts";
 
-/** Added to variances: the customary numbers of both families. */
-export const BATCH_NORM_EPSILON = 1e-5;
-export const LAYER_NORM_EPSILON = 1e-6;
+/** Added to variances, as PyTorch's norms do unless told otherwise. */
+export const EPSILON = 1e-5;
+/** What a batch contributes to running statistics, likewise; their variance is the unbiased one. */
+export const RUNNING_SHARE = 0.1;
 
 /** What networks are written in: images [b, h, w, c], tokens [b, n, c], filters [fh, fw, ci, co], linear weights [in, out]. */
 export interface Algebra<T> {
@@ -84,8 +85,8 @@ export function onnxAlgebra(g: OnnxGraph, p: Find<Edge>): Algebra<Edge> {
     conv: (x, w, stride, padding, bias) =>
       g.toChannelsLast(g.conv(g.toChannelsFirst(x), w, { stride: [stride, stride], padding: [padding, padding, padding, padding] }, bias)),
     batchNorm: (x, name) =>
-      g.toChannelsLast(g.batchNorm(g.toChannelsFirst(x), p(`${name}.weight`), p(`${name}.bias`), p(`${name}.running_mean`), p(`${name}.running_var`), BATCH_NORM_EPSILON)),
-    layerNorm: (x, gamma, beta) => g.layerNorm(x, gamma, beta, LAYER_NORM_EPSILON),
+      g.toChannelsLast(g.batchNorm(g.toChannelsFirst(x), p(`${name}.weight`), p(`${name}.bias`), p(`${name}.running_mean`), p(`${name}.running_var`), EPSILON)),
+    layerNorm: (x, gamma, beta) => g.layerNorm(x, gamma, beta, EPSILON),
     relu: g.relu,
     gelu: g.gelu,
     add: g.add,
@@ -99,12 +100,19 @@ export function onnxAlgebra(g: OnnxGraph, p: Find<Edge>): Algebra<Edge> {
   };
 }
 
-/** Training in TensorFlow.js: batch norm by the batch's own statistics. */
-export function tfAlgebra(tf: Tf, p: Find<Tensor>): Algebra<Tensor> {
+/**
+ * Training in TensorFlow.js: batch norm by the batch's own statistics, which `record` is told by the norm's name: mean and
+ * biased variance over `count` values.
+ */
+export function tfAlgebra(tf: Tf, p: Find<Tensor>, record: (name: string, mean: Tensor, variance: Tensor, count: number) => void = () => {}): Algebra<Tensor> {
   return {
     conv: (x, w, stride, padding, bias) => tfConv(tf, x, w, { stride: [stride, stride], padding: [padding, padding, padding, padding] }, bias),
-    batchNorm: (x, name) => tfBatchNorm(tf, x, p(`${name}.weight`), p(`${name}.bias`), BATCH_NORM_EPSILON),
-    layerNorm: (x, gamma, beta) => tfLayerNorm(tf, x, gamma, beta, LAYER_NORM_EPSILON),
+    batchNorm: (x, name) => {
+      const { y, mean, variance } = tfBatchNorm(tf, x, p(`${name}.weight`), p(`${name}.bias`), EPSILON);
+      record(name, mean, variance, x.size / mean.size);
+      return y;
+    },
+    layerNorm: (x, gamma, beta) => tfLayerNorm(tf, x, gamma, beta, EPSILON),
     relu: (x) => tf.relu(x),
     gelu: (x) => tfGelu(tf, x),
     add: (x, y) => tf.add(x, y),

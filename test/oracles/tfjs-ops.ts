@@ -50,9 +50,10 @@ function standardise(tf: Tf, x: Tensor, axes: number[], epsilon: number): { y: T
   return { y: tf.mul(centred, tf.rsqrt(tf.add(variance, tf.scalar(epsilon)))), mean, variance };
 }
 
-/** Over all but the last dimension, by the batch's own statistics. */
-export function tfBatchNorm(tf: Tf, x: Tensor, gamma: Tensor, beta: Tensor, epsilon: number): Tensor {
-  return tf.add(tf.mul(standardise(tf, x, x.shape.slice(0, -1).map((_, i) => i), epsilon).y, gamma), beta);
+/** Over all but the last dimension, by the batch's own statistics, which come along: mean and biased variance [1, .., c]. */
+export function tfBatchNorm(tf: Tf, x: Tensor, gamma: Tensor, beta: Tensor, epsilon: number): { y: Tensor; mean: Tensor; variance: Tensor } {
+  const { y, ...statistics } = standardise(tf, x, x.shape.slice(0, -1).map((_, i) => i), epsilon);
+  return { y: tf.add(tf.mul(y, gamma), beta), ...statistics };
 }
 
 /** Over the last dimension. */

@@ -10,8 +10,11 @@ import type { Value } from "./draw.ts";
 
 type Tensors<V> = { readonly [name in keyof V]: Tensor };
 
+type Inputs = Readonly<Record<string, Value>>;
+type State = Readonly<Record<string, Value<Float32Array>>>;
+
 /** What is claimed to be one and the same: outputs of `build`, of `oracle` under the same names, and the state after the run. */
-export interface Claim<I extends Readonly<Record<string, Value>>, S extends Readonly<Record<string, Value<Float32Array>>>> {
+export interface Claim<I extends Inputs, S extends State> {
   readonly inputs: I;
   /** State that the computation updates; its final contents are compared, too. */
   readonly state?: S;
@@ -40,9 +43,8 @@ export interface Hearing {
 const dtypeOf = (data: Value["data"]): Dtype => (data instanceof Float32Array ? "f32" : data instanceof Uint32Array ? "u32" : "i32");
 
 /** Hears all witnesses. */
-export async function hear<I extends Readonly<Record<string, Value>>, S extends Readonly<Record<string, Value<Float32Array>>>>(engine: Engine, claim: Claim<I, S>): Promise<Hearing> {
-  const initial = Object.entries<Value<Float32Array>>(claim.state ?? {});
-  const state = Object.fromEntries(initial.map(([name, { shape, data }]) => [name, engine.state(name, shape, "f32", data)])) as Tensors<S>;
+export async function hear<I extends Inputs, S extends State>(engine: Engine, claim: Claim<I, S>): Promise<Hearing> {
+  const state = makeState(engine, claim);
   const plan = await engine.plan(
     (x) => claim.build(x as Tensors<I>, state),
     Object.fromEntries(Object.entries(claim.inputs).map(([name, { shape, data }]) => [name, { shape, dtype: dtypeOf(data) }])),
@@ -65,35 +67,72 @@ export async function hear<I extends Readonly<Record<string, Value>>, S extends 
     return { testimonies, allowance };
   } finally {
     plan.dispose();
-    for (const tensor of Object.values<Tensor>(state)) engine.free(tensor);
+    freeState(engine, state);
   }
 }
 
-/** Outputs and final state of the claim's trace, on the host. `state` tells where state lives; what is on the device stays untouched. */
-export function interpretClaim<I extends Readonly<Record<string, Value>>, S extends Readonly<Record<string, Value<Float32Array>>>>(
-  claim: Pick<Claim<I, S>, "inputs" | "state" | "build">,
-  state: Tensors<S>,
-  arithmetic: "exact" | "rounded",
-): Map<string, Float64Array> {
+/** A claim's trace, and the values of its inputs. */
+function traceClaim<I extends Inputs, S extends State>({ inputs, build }: Pick<Claim<I, S>, "inputs" | "build">, state: Tensors<S>): { program: Program; values: Map<Storage, ArrayLike<number>> } {
   const values = new Map<Storage, ArrayLike<number>>();
-  const program: Program = (() => {
-    const { result, nodes } = trace(() => {
-      const x = Object.fromEntries(
-        Object.entries(claim.inputs).map(([name, { shape, data }]) => {
-          const storage: Storage = { kind: "input", name: `input ${name}`, dtype: dtypeOf(data), count: data.length };
-          values.set(storage, data);
-          return [name, tensorOf(storage, shape)];
-        }),
-      );
-      return claim.build(x as Tensors<I>, state);
+  const { result, nodes } = trace(() => {
+    const x = Object.entries(inputs).map(([name, { shape, data }]) => {
+      const storage: Storage = { kind: "input", name: `input ${name}`, dtype: dtypeOf(data), count: data.length };
+      values.set(storage, data);
+      return [name, tensorOf(storage, shape)] as const;
     });
-    return { nodes, outputs: new Map(Object.entries(result).map(([name, { storage }]) => [name, storage])) };
-  })();
-  const contents = new Map<StateBuffer, Float64Array>();
-  for (const [name, tensor] of Object.entries<Tensor>(state)) contents.set(tensor.storage.state!.buffer, Float64Array.from(claim.state![name]!.data));
+    return build(Object.fromEntries(x) as Tensors<I>, state);
+  });
+  return { program: { nodes, outputs: new Map(Object.entries(result).map(([name, { storage }]) => [name, storage])) }, values };
+}
+
+/** Outputs and final state of the claim, on the host; what is on the device stays untouched. */
+function interpretClaim<I extends Inputs, S extends State>(claim: Pick<Claim<I, S>, "inputs" | "state" | "build">, state: Tensors<S>, arithmetic: "exact" | "rounded"): Map<string, Float64Array> {
+  const { program, values } = traceClaim(claim, state);
+  const contents = contentsOf(claim, state);
   const outputs = interpret(program, { inputs: values, state: (buffer) => contents.get(buffer)!, arithmetic });
   for (const [name, tensor] of Object.entries<Tensor>(state)) outputs.set(name, contents.get(tensor.storage.state!.buffer)!);
   return outputs;
+}
+
+function contentsOf<I extends Inputs, S extends State>(claim: Pick<Claim<I, S>, "state">, state: Tensors<S>): Map<StateBuffer, Float64Array> {
+  return new Map(Object.entries<Tensor>(state).map(([name, tensor]) => [tensor.storage.state!.buffer, Float64Array.from(claim.state![name]!.data)]));
+}
+
+/**
+ * How far the arguments of ReLU keep away from its kink: the least |argument| of any, in units of the largest error that f32
+ * makes in that tensor. Below a few units, arithmetic in another order may land on the other side, where the slope is another:
+ * a difference that is no mistake and that no bound on rounding covers.
+ */
+export function kinkMargin<I extends Inputs, S extends State>(engine: Engine, claim: Pick<Claim<I, S>, "inputs" | "state" | "build">): number {
+  const state = makeState(engine, claim);
+  const { program, values } = traceClaim(claim, state);
+  const kinks = program.nodes.flatMap((node) => (node.kind === "dispatch" && node.kernel.name === "activation" && node.flags.size === 0 ? [node.bindings["x"]!] : []));
+  const outputs = new Map(kinks.map((storage, i) => [String(i), storage]));
+  const run = (arithmetic: "exact" | "rounded") => {
+    const contents = contentsOf(claim, state);
+    return interpret({ nodes: program.nodes, outputs }, { inputs: values, state: (buffer) => contents.get(buffer)!, arithmetic });
+  };
+  const [exact, rounded] = [run("exact"), run("rounded")];
+  freeState(engine, state);
+  let least = Infinity;
+  for (const [name, truth] of exact) {
+    const other = rounded.get(name)!;
+    let [nearest, error] = [Infinity, 0];
+    truth.forEach((value, i) => {
+      nearest = Math.min(nearest, Math.abs(value));
+      error = Math.max(error, Math.abs(other[i]! - value));
+    });
+    least = Math.min(least, nearest / error);
+  }
+  return least;
+}
+
+function makeState<I extends Inputs, S extends State>(engine: Engine, claim: Pick<Claim<I, S>, "state">): Tensors<S> {
+  return Object.fromEntries(Object.entries<Value<Float32Array>>(claim.state ?? {}).map(([name, { shape, data }]) => [name, engine.state(name, shape, "f32", data)])) as Tensors<S>;
+}
+
+function freeState(engine: Engine, state: Readonly<Record<string, Tensor>>): void {
+  for (const tensor of Object.values(state)) engine.free(tensor);
 }
 
 /**
@@ -101,7 +140,7 @@ export function interpretClaim<I extends Readonly<Record<string, Value>>, S exte
  * arithmetic. Both are such arithmetic of the same formula in an order of their own, so one bound serves both, and what
  * lies between them is at most its double. A formula that differs lies outside by orders of magnitude.
  */
-export async function expectAgreement<I extends Readonly<Record<string, Value>>, S extends Readonly<Record<string, Value<Float32Array>>>>(engine: Engine, claim: Claim<I, S>): Promise<void> {
+export async function expectAgreement<I extends Inputs, S extends State>(engine: Engine, claim: Claim<I, S>): Promise<void> {
   const { testimonies, allowance } = await hear(engine, claim);
   expect(testimonies.size).toBeGreaterThan(0);
   const lies: string[] = [];
@@ -124,4 +163,28 @@ export function withGradients(x: Readonly<Record<string, Tensor>>, wanted: reado
     if (!gradient) throw new Error(`no gradient reaches ${name}`);
     return [`d${name}`, gradient] as const;
   })) };
+}
+
+/** Norms of what the witnesses say about one output. */
+export interface Errors {
+  readonly device: number;
+  readonly oracle: number;
+  readonly yardstick: number;
+  /** ‖truth‖. */
+  readonly size: number;
+  /** Of the angle between device and oracle. */
+  readonly cosine: number;
+}
+
+/** Distances from the truth in the Euclidean norm. */
+export function errorsOf({ device, oracle, truth, yardstick }: Testimony): Errors {
+  const distance = (a: ArrayLike<number>) => Math.sqrt(truth.reduce((sum, value, i) => sum + (a[i]! - value) ** 2, 0));
+  const dot = (a: ArrayLike<number>, b: ArrayLike<number>) => Array.from(a).reduce((sum, value, i) => sum + value * b[i]!, 0);
+  return {
+    device: distance(device),
+    oracle: distance(oracle),
+    yardstick: distance(yardstick),
+    size: Math.sqrt(dot(truth, truth)),
+    cosine: dot(device, oracle) / Math.sqrt(dot(device, device) * dot(oracle, oracle)),
+  };
 }
