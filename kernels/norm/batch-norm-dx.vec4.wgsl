@@ -1,7 +1,8 @@
 // dx = gamma · s · dy with s = 1/√(variance + eps); where the statistics are the batch's own (`batch`), dx = gamma · s · (dy − dBeta/rows −
-// x̂ dGamma/rows). One invocation per four columns. Sizes c that are multiples of 4.
+// x̂ dGamma/rows). One invocation per four columns of ROWS rows. Sizes c that are multiples of 4.
 //#params
 alias Elem = f32;
+const ROWS = 16u;
 //#end
 alias Elem4 = vec4<Elem>;
 struct Uniforms { origin: vec3u, rows: u32, c: u32, eps: f32 }
@@ -19,10 +20,18 @@ struct Uniforms { origin: vec3u, rows: u32, c: u32, eps: f32 }
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t: u32) {
   let c4 = u.c / 4u;
   let e = (group.x + u.origin.x) * 64u + t;
-  if (e >= u.rows * c4) { return; }
+  let first = (e / c4) * ROWS;
+  if (first >= u.rows) { return; }
   let j = e % c4;
   let s = inverseSqrt(variance[j] + u.eps);
-  var g = vec4f(dy[e]);
-  g -= (dBeta[j] + (vec4f(x[e]) - mean[j]) * s * dGamma[j]) / f32(u.rows); //#if batch
-  dx[e] = Elem4(g * s * gamma[j]);
+  let slope = s * gamma[j];
+  let m = mean[j]; //#if batch
+  let perX = dGamma[j] * s / f32(u.rows); //#if batch
+  let perRow = dBeta[j] / f32(u.rows); //#if batch
+  for (var r = first; r < min(first + ROWS, u.rows); r++) {
+    let at = r * c4 + j;
+    var g = vec4f(dy[at]);
+    g -= perRow + (vec4f(x[at]) - m) * perX; //#if batch
+    dx[at] = Elem4(g * slope);
+  }
 }

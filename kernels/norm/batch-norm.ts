@@ -1,5 +1,5 @@
 // The descriptors of batch normalisation with given statistics: forward, gradient of its input, sums for those of its parameters.
-import { as, ceilDiv, defineKernel, read, when, write } from "../../src/kernel/define.ts";
+import { as, ceilDiv, type Choice, type Constants, defineKernel, read, type Traits, when, write } from "../../src/kernel/define.ts";
 import { activationOf } from "../../src/kernel/special.ts";
 import { libraries } from "../lib/index.ts";
 import dxNaive from "./batch-norm-dx.naive.wgsl?raw";
@@ -15,7 +15,14 @@ interface Rows {
 }
 
 const perElement = { grid: ({ rows, c }: Rows) => [ceilDiv(rows * c, 64), 1, 1] as const };
-const perFour = { grid: ({ rows, c }: Rows) => [ceilDiv((rows * c) / 4, 64), 1, 1] as const, legal: ({ c }: Rows) => c % 4 === 0 };
+const perFour = {
+  grid: ({ rows, c }: Rows, constant: Constants) => [ceilDiv((c / 4) * ceilDiv(rows, constant("ROWS")), 64), 1, 1] as const,
+  params: { ROWS: [1, 4, 16, 64] },
+  legal: ({ c }: Rows) => c % 4 === 0,
+  tiles: { rows: "ROWS" },
+};
+// A strip of rows reads the statistics once, which is what counts on processors; GPUs want the invocations.
+const choose = (_: Rows, { barriers }: Traits): readonly Choice[] => [barriers === "cheap" ? { variant: "vec4", params: { ROWS: 4 } } : { variant: "vec4" }];
 const positive = (random: () => number) => 0.25 + random();
 
 /** y = act((x − mean)/√(variance + eps) · gamma + beta + residual) with statistics of each column (Ioffe and Szegedy 2015). */
@@ -36,6 +43,7 @@ export const batchNorm = defineKernel({
   },
   libraries,
   variants: { naive: { ...perElement, source: naive }, vec4: { ...perFour, source: vec4 } },
+  choose,
   flops: ({ rows, c }) => 6 * rows * c,
   // silu's exponential and quotient, gelu's approximation; arguments stay within ±6.
   builtins: { inverseSqrt: 1, exp: 6, division: 2, erf: 1 },
@@ -132,6 +140,7 @@ export const batchNormDx = defineKernel({
     dBeta: when("batch", as("f32", read("c"))),
   },
   variants: { naive: { ...perElement, source: dxNaive }, vec4: { ...perFour, source: dxVec4 } },
+  choose,
   flops: ({ rows, c }) => 9 * rows * c,
   builtins: { inverseSqrt: 2, division: 1 },
   inputs: { variance: positive },

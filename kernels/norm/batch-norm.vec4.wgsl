@@ -1,7 +1,8 @@
-// y = act((x − mean)/√(variance + eps) · gamma + beta + residual) with the statistics of each column; one invocation per four columns.
-// Sizes c that are multiples of 4.
+// y = act((x − mean)/√(variance + eps) · gamma + beta + residual) with the statistics of each column; one invocation per four columns
+// of ROWS rows. Sizes c that are multiples of 4.
 //#params
 alias Elem = f32;
+const ROWS = 16u;
 //#end
 alias Elem4 = vec4<Elem>;
 //#use activation
@@ -19,12 +20,19 @@ struct Uniforms { origin: vec3u, rows: u32, c: u32, eps: f32 }
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t: u32) {
   let c4 = u.c / 4u;
   let e = (group.x + u.origin.x) * 64u + t;
-  if (e >= u.rows * c4) { return; }
+  let first = (e / c4) * ROWS;
+  if (first >= u.rows) { return; }
   let j = e % c4;
-  var v = (vec4f(x[e]) - mean[j]) * inverseSqrt(variance[j] + u.eps) * gamma[j] + beta[j];
-  v += vec4f(residual[e]); //#if residual
-  v = relu4(v); //#if relu
-  v = gelu4(v); //#if gelu
-  v = silu4(v); //#if silu
-  y[e] = Elem4(v);
+  let m = mean[j];
+  let slope = inverseSqrt(variance[j] + u.eps) * gamma[j];
+  let offset = beta[j];
+  for (var r = first; r < min(first + ROWS, u.rows); r++) {
+    let at = r * c4 + j;
+    var v = (vec4f(x[at]) - m) * slope + offset;
+    v += vec4f(residual[at]); //#if residual
+    v = relu4(v); //#if relu
+    v = gelu4(v); //#if gelu
+    v = silu4(v); //#if silu
+    y[at] = Elem4(v);
+  }
 }
