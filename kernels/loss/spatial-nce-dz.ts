@@ -3,6 +3,7 @@ import { as, ceilDiv, defineKernel, read, when, write } from "../../src/kernel/d
 import { libraries } from "../lib/index.ts";
 import { NCE_CASES, NCE_DIMS, NCE_FLAGS, NCE_INPUTS, NCE_SCALARS, pairOf, similarityOf } from "./pair.ts";
 import block from "./spatial-nce-dz.block.wgsl?raw";
+import broadcast from "./spatial-nce-dz.broadcast.wgsl?raw";
 import naive from "./spatial-nce-dz.naive.wgsl?raw";
 import tile from "./spatial-nce-dz.tile.wgsl?raw";
 
@@ -32,6 +33,13 @@ export const spatialNceDz = defineKernel({
       params: { LANES: [4, 8, 32, 64] },
       legal: ({ d }) => d % 4 === 0,
     },
+    broadcast: {
+      source: broadcast,
+      grid: ({ n }, constant) => [ceilDiv(n, constant("WIDTH") * constant("ROWS")), 1, 1],
+      specialize: { WIDTH: (_, { subgroupMin }) => subgroupMin },
+      needs: ["subgroups"],
+      legal: ({ d }, { subgroupMin, subgroupMax }) => d % 4 === 0 && subgroupMin === subgroupMax && (subgroupMin === 4 || subgroupMin === 8),
+    },
     block: {
       source: block,
       grid: ({ n }, constant) => [ceilDiv(n, constant("ROWS")), 1, 1],
@@ -40,7 +48,7 @@ export const spatialNceDz = defineKernel({
       legal: ({ d }) => d % 4 === 0 && d <= 512,
     },
   },
-  choose: (_, { barriers }) => (barriers === "dear" ? [{ variant: "tile" }] : [{ variant: "block" }, { variant: "tile" }]),
+  choose: (_, { barriers }) => (barriers === "dear" ? [{ variant: "broadcast" }, { variant: "tile" }] : [{ variant: "block" }, { variant: "tile" }]),
   flops: ({ n, d }) => n * n * (4 * d + 30),
   builtins: { exp: 20, division: 2 },
   inputs: {

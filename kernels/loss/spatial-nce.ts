@@ -3,6 +3,7 @@ import { as, ceilDiv, defineKernel, read, when, write } from "../../src/kernel/d
 import { libraries } from "../lib/index.ts";
 import { NCE_CASES, NCE_DIMS, NCE_FLAGS, NCE_INPUTS, NCE_SCALARS, pairOf, similarityOf } from "./pair.ts";
 import block from "./spatial-nce.block.wgsl?raw";
+import broadcast from "./spatial-nce.broadcast.wgsl?raw";
 import naive from "./spatial-nce.naive.wgsl?raw";
 import tile from "./spatial-nce.tile.wgsl?raw";
 
@@ -33,13 +34,20 @@ export const spatialNce = defineKernel({
       params: { LANES: [4, 8, 32, 64] },
       legal: ({ d }) => d % 4 === 0,
     },
+    broadcast: {
+      source: broadcast,
+      grid: ({ n }, constant) => [ceilDiv(n, constant("WIDTH") * constant("ROWS")), 1, 1],
+      specialize: { WIDTH: (_, { subgroupMin }) => subgroupMin },
+      needs: ["subgroups"],
+      legal: ({ d }, { subgroupMin, subgroupMax }) => d % 4 === 0 && subgroupMin === subgroupMax && (subgroupMin === 4 || subgroupMin === 8),
+    },
     block: {
       source: block,
       grid: ({ n }, constant) => [ceilDiv(n, constant("ROWS")), 1, 1],
       legal: ({ d }) => d % 4 === 0,
     },
   },
-  choose: (_, { barriers }) => (barriers === "dear" ? [{ variant: "tile" }] : [{ variant: "block" }]),
+  choose: (_, { barriers }) => (barriers === "dear" ? [{ variant: "broadcast" }, { variant: "tile" }] : [{ variant: "block" }]),
   flops: ({ n, d }) => n * n * (2 * d + 20),
   // |s - top| reaches 2/τ = 20 here; then one more exponential and the logarithm.
   builtins: { exp: 20, log: 2, division: 2 },
