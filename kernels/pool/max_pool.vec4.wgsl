@@ -20,7 +20,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
   if (at >= u.b * u.oh * u.ow * c4s) { return; }
   let c4 = at % c4s;
   let to = pixelAt(at / c4s, u.oh, u.ow);
-  var best = vec4f(-0x1.fffffep+127);                           // padding never wins: a window has a pixel of the image
+  var best = vec4f(-0x1.fffffep+127);                               // padding never wins: a window has a pixel of the image
   for (var ky = 0u; ky < u.fh; ky++) {
     let iy = to.y * u.strideH + ky - u.padH;                        // above the image: wraps, and is no longer < ih
     if (iy >= u.ih) { continue; }
