@@ -1,9 +1,9 @@
 // Models with random weights, ready to be traced here and written anew for an oracle.
-import type { Tensor as TracedTensor } from "../../src/engine/trace.ts";
 import { describeModel, type ModelSpec, type Parameters } from "../../src/model/parameters.ts";
 import { encode, findPreset, project, type Preset } from "../../src/model/presets.ts";
-import { sizeOf, tensorOf } from "../../src/engine/trace.ts";
+import { sizeOf, tensorOf, type Tensor } from "../../src/engine/trace.ts";
 import type { Draw, Value } from "./draw.ts";
+import type { NcePlaceValues, NceSetting } from "./tfjs-ops.ts";
 import { tinyNetwork, vitTinyNetwork, type Network } from "./networks.ts";
 
 export const NETWORKS: Readonly<Record<string, Network>> = { tiny: tinyNetwork, "vit-tiny": vitTinyNetwork };
@@ -20,7 +20,7 @@ export function specOf(preset: Preset, side: number): ModelSpec {
   const shape = [2, side, side, 1];
   return describeModel((p) => {
     const x = tensorOf({ kind: "input", name: "x", dtype: "f32", count: sizeOf(shape) }, shape);
-    project(preset, p, encode(preset, p, x, { training: false }));
+    project(preset, p, encode(preset, p, x, { training: false }), { training: false });
   });
 }
 
@@ -47,11 +47,25 @@ export function drawModel(d: Draw, name: string, side: number): RandomModel {
 }
 
 /** Parameters for a trace out of tensors by their full names. */
-export function parametersOf(tensors: Readonly<Record<string, TracedTensor>>, prefix = ""): Parameters {
-  const find = (name: string): TracedTensor => {
+export function parametersOf(tensors: Readonly<Record<string, Tensor>>, prefix = ""): Parameters {
+  const find = (name: string): Tensor => {
     const tensor = tensors[prefix + name];
     if (!tensor) throw new Error(`the model asks for ${prefix + name}, which is not drawn`);
     return tensor;
   };
   return { dtype: "f32", weight: find, statistic: find, child: (name) => parametersOf(tensors, `${prefix}${name}.`) };
 }
+
+/** Three clusters of neighbours, and a last sample that is alone in its space and hence no anchor. */
+export function drawPlaces(d: Draw, n: number): NcePlaceValues {
+  const position = d.uniform([n, 3], 0, 1.5);
+  for (let i = 0; i < n; i++) position.data[3 * i]! += 20 * (i % 3);
+  return {
+    position,
+    space: { shape: [n], data: Int32Array.from({ length: n }, (_, i) => (i === n - 1 ? 1 : 0)) },
+    view: { shape: [n], data: new Uint32Array(n) },
+  };
+}
+
+/** The loss of the models' tests. */
+export const SETTING: NceSetting = { kernel: "gaussian", tau: 0.2, sigma: 1, crossSpace: "negative" };

@@ -164,27 +164,3 @@ export function withGradients(x: Readonly<Record<string, Tensor>>, wanted: reado
     return [`d${name}`, gradient] as const;
   })) };
 }
-
-/** Norms of what the witnesses say about one output. */
-export interface Errors {
-  readonly device: number;
-  readonly oracle: number;
-  readonly yardstick: number;
-  /** ‖truth‖. */
-  readonly size: number;
-  /** Of the angle between device and oracle. */
-  readonly cosine: number;
-}
-
-/** Distances from the truth in the Euclidean norm. */
-export function errorsOf({ device, oracle, truth, yardstick }: Testimony): Errors {
-  const distance = (a: ArrayLike<number>) => Math.sqrt(truth.reduce((sum, value, i) => sum + (a[i]! - value) ** 2, 0));
-  const dot = (a: ArrayLike<number>, b: ArrayLike<number>) => Array.from(a).reduce((sum, value, i) => sum + value * b[i]!, 0);
-  return {
-    device: distance(device),
-    oracle: distance(oracle),
-    yardstick: distance(yardstick),
-    size: Math.sqrt(dot(truth, truth)),
-    cosine: dot(device, oracle) / Math.sqrt(dot(device, device) * dot(oracle, oracle)),
-  };
-}
