@@ -6,7 +6,7 @@ import type { TrainConfig } from "./config.ts";
 export interface ViewParameters {
   /** [b, 6]: pixel centres of the patch to coordinates in the window, both from their middles. */
   readonly matrix: Float32Array;
-  /** [b, 4]: gain, offset, gamma, standard deviation of the noise. */
+  /** [b, 4]: gain, offset, gamma, standard deviation of the noise; what comes out has the mean 1, see `adjustedScale`. */
   readonly adjust: Float32Array;
   /** [b]: standard deviation of the blur, px; 0 for none. */
   readonly blur: Float32Array;
@@ -14,14 +14,13 @@ export interface ViewParameters {
 
 const STREAM = 0x61;
 
-/** Views that change nothing: the patch lies upright in the middle. */
-export function plainViews(count: number): ViewParameters {
-  const views = { matrix: new Float32Array(6 * count), adjust: new Float32Array(4 * count), blur: new Float32Array(count) };
-  for (let i = 0; i < count; i++) {
-    views.matrix.set([1, 0, 0, 0, 1, 0], 6 * i);
-    views.adjust.set([1, 0, 1, 0], 4 * i);
-  }
-  return views;
+/**
+ * Mean and deviation of intensities after `adjust`: it works on multiples of the mean, so that gain and gamma turn about the
+ * tissue's own grey and one setting suits every stain.
+ */
+export function adjustedScale({ data }: TrainConfig): { unit: number; mean: number; deviation: number } {
+  const unit = Math.max(data.mean!, 1e-3);
+  return { unit, mean: data.mean! / unit, deviation: data.deviation! / unit };
 }
 
 /** Side of the window, px, that holds a patch however it is turned, sheared and enlarged. */
@@ -34,7 +33,8 @@ export function windowSide(config: TrainConfig): number {
 /** Draws `count` views for a step; `view` tells the two views of one patch apart. */
 export function drawViews(config: TrainConfig, step: number, view: number, count: number): ViewParameters {
   const { augment, seed } = config;
-  const views = plainViews(count);
+  const views = { matrix: new Float32Array(6 * count), adjust: new Float32Array(4 * count), blur: new Float32Array(count) };
+  const { unit, mean, deviation } = adjustedScale(config);
   const key = keyOfSeed(seed);
   const radians = (degrees: number) => (degrees * Math.PI) / 180;
   for (let i = 0; i < count; i++) {
@@ -53,7 +53,7 @@ export function drawViews(config: TrainConfig, step: number, view: number, count
     const gamma = evenInLog(augment.gamma);
     const offset = signed(augment.offset);
     const noise = augment.noise * random.uniform();
-    views.adjust.set([gain, offset, gamma, noise], 4 * i);
+    views.adjust.set([gain / unit, mean * (1 - gain) + offset * deviation, gamma, noise * deviation], 4 * i);
     const blurred = random.uniform() < augment.blurShare;
     const sigma = within(augment.blur);
     views.blur[i] = blurred ? sigma : 0;

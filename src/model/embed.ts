@@ -65,7 +65,7 @@ export async function createEmbedder(engine: Engine, weights: Weights, batch: nu
 export function describePreset(preset: Preset, patch: number): ReturnType<typeof describeModel> {
   return describeModel((p) => {
     const x = { storage: { kind: "input", name: "patch", dtype: "f32", count: 2 * patch * patch }, shape: [2, patch, patch, 1], dtype: "f32" } as const;
-    project(preset, p, encode(preset, p, x, { training: false }));
+    project(preset, p, encode(preset, p, x, { training: false }), { training: false });
   });
 }
 

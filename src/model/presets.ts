@@ -3,7 +3,7 @@ import { EXIT_CODES, UserError, suggest } from "../errors.ts";
 import type { Tensor } from "../engine/trace.ts";
 import { relu } from "../ops/activation.ts";
 import { cast } from "../ops/cast.ts";
-import { he, linear, type Encoder, type Mode } from "./encoder.ts";
+import { he, linear, normaliseBatch, type Encoder, type Mode } from "./encoder.ts";
 import { within, type Parameters } from "./parameters.ts";
 import { resnet } from "./resnet.ts";
 import { vit } from "./vit.ts";
@@ -62,11 +62,14 @@ export function encode(preset: Preset, p: Parameters, x: Tensor, mode: Mode): Te
   });
 }
 
-/** h [b, width] → z [b, embedding], f32: linear, ReLU, linear without bias. The heads stay f32, where f16 would cost gradient. */
-export function project(preset: Preset, p: Parameters, h: Tensor): Tensor {
+/**
+ * h [b, width] → z [b, embedding], f32: linear, batch norm, ReLU, linear without bias (Chen et al. 2020). Without the norm, strong
+ * augmentation makes all embeddings equal before there is anything to tell them apart by. The heads stay f32, where f16 would cost gradient.
+ */
+export function project(preset: Preset, p: Parameters, h: Tensor, mode: Mode): Tensor {
   return within(p, "projection", (q) => {
     const exact: Parameters = { ...q, weight: (name, shape, init, options) => q.weight(name, shape, init, { ...options, exact: true }) };
-    const hidden = relu(linear(exact, "hidden", h, preset.hidden, { init: he(preset.width) }));
+    const hidden = relu(normaliseBatch(exact, "norm", linear(exact, "hidden", h, preset.hidden, { bias: false, init: he(preset.width) }), mode));
     return linear(exact, "out", hidden, preset.embedding, { bias: false, init: { normal: Math.sqrt(1 / preset.hidden) } });
   });
 }

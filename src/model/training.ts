@@ -10,7 +10,7 @@ import { adjust, affineCrop, blur, normalise } from "../ops/image.ts";
 import { adamw, CONTROL, CONTROL_SIZE, gradientControl, HYPER_SIZE, lossSeed, packHyper, sgd } from "../ops/optim.ts";
 import { concat } from "../ops/shape.ts";
 import { spatialNce, type SpatialNceOptions } from "../ops/spatial-nce.ts";
-import { windowSide } from "./augment.ts";
+import { adjustedScale, windowSide } from "./augment.ts";
 import type { HostBatch } from "./batches.ts";
 import type { TrainConfig } from "./config.ts";
 import { describePreset, freeWeights } from "./embed.ts";
@@ -80,6 +80,7 @@ export async function buildTrainingStep(engine: Engine, config: TrainConfig, pin
   const { views } = config.batch;
   const rows = n * views;
   const side = windowSide(config);
+  const scale = adjustedScale(config);
   const weights = createWeights(engine, describePreset(preset, patch), config.seed);
   const { flat } = weights;
   // Gradients in the same places as their parameters; the gaps between stay zero.
@@ -104,10 +105,10 @@ export async function buildTrainingStep(engine: Engine, config: TrainConfig, pin
           const cropped = affineCrop(x["windows"]!, x[`matrix${v}`]!, patch);
           return blur(adjust(cropped, x[`adjust${v}`]!, x["seed"]!), x[`blur${v}`]!);
         });
-        return normalise(views === 1 ? each[0]! : concat(each, 0), config.data.mean!, config.data.deviation!);
+        return normalise(views === 1 ? each[0]! : concat(each, 0), scale.mean, scale.deviation);
       });
       const p: Parameters & { readonly masters: ReadonlyMap<string, Tensor> } = bindParameters(weights, config.precision);
-      const z = project(preset, p, encode(preset, p, patches, { training: true }));
+      const z = project(preset, p, encode(preset, p, patches, { training: true }), { training: true });
       const { loss, divergence, anchors } = spatialNce(z, { position: x["position"]!, space: x["space"]!, view: x["sample"]! }, lossOptions(config));
       const names = [...p.masters.keys()];
       const found = gradients(loss, names.map((name) => p.masters.get(name)!), lossSeed(control));
