@@ -32,7 +32,6 @@ export const conv2d = defineKernel({
       source: direct,
       grid: ({ b, oh, ow, og, groups }, constant) => [ceilDiv(stripCount(b * oh, ow, 4), constant("WIDTH")), ceilDiv(og, 8), groups],
       params: { WIDTH: [8, 32, 64] },
-      tiles: { ow: "WIDTH" },
       legal: ({ og }) => og % 4 === 0,
     },
     depthwise: {

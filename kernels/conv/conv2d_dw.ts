@@ -38,7 +38,6 @@ export const conv2dDw = defineKernel({
       source: direct,
       grid: ({ fh, fw, cg, og, groups, splits }, constant) => [ceilDiv(fh * fw * cg, 4 * constant("WIDTH")), ceilDiv(og, 8) * groups, splits],
       params: { WIDTH: [8, 32, 64] },
-      tiles: { ow: "WIDTH" },
       legal: ({ og }) => og % 4 === 0,
     },
     depthwise: {

@@ -39,7 +39,6 @@ export const conv2dDx = defineKernel({
       source: direct,
       grid: (n, constant) => [ceilDiv(classStrips(n), constant("WIDTH")), n.cg / 4, n.groups * n.strideH * n.strideW],
       params: { WIDTH: [8, 32, 64] },
-      tiles: { iw: "WIDTH" },
       legal: ({ cg, og }) => cg % 4 === 0 && og % 4 === 0,
     },
     depthwise: {
