@@ -18,7 +18,10 @@ interface Manifest {
 }
 
 const CONSUMER = `
-import { VERSION, UserError, createMemoryFiles, listAdapters, openAdapter, type AdapterHandle, type Files } from "cytonet";
+import {
+  VERSION, UserError, createEngine, createMemoryFiles, decodeWeights, embedDataset, f32, generateDataset, kernels, listAdapters, listChecks, openAdapter, ops, resolveConfig, runCheck, train,
+  type AdapterHandle, type Dataset, type Engine, type Files, type Plan, type TrainResult,
+} from "cytonet";
 
 export const files: Files = createMemoryFiles();
 export const open = (): Promise<AdapterHandle> => openAdapter({ adapter: "swiftshader" });
@@ -30,6 +33,42 @@ export async function describeMissing(): Promise<number> {
   return files.read("b").then(() => 0, (error: unknown) => (error instanceof UserError ? error.exitCode : -1));
 }
 export const count = async (): Promise<number> => (await listAdapters()).length;
+
+async function withEngine<T>(body: (engine: Engine) => Promise<T>): Promise<T> {
+  const handle = await openAdapter({ adapter: "swiftshader", log: () => undefined });
+  const engine = await createEngine(handle);
+  try {
+    return await body(engine);
+  } finally {
+    engine.dispose();
+    handle.close();
+  }
+}
+/** A plan of one's own. */
+export const multiply = (): Promise<number[]> =>
+  withEngine(async (engine) => {
+    const plan: Plan = await engine.plan(({ a, b }) => ({ c: ops.relu(ops.matmul(a, b)) }), { a: f32(2, 3), b: f32(3, 2) });
+    const { c } = await plan.run({ a: Float32Array.of(1, 2, 3, 4, 5, 6), b: Float32Array.of(1, -1, 0, 2, 1, -1) });
+    return Array.from(c as Float32Array);
+  });
+/** One of the catalogue's kernels, checked. */
+export const check = (): Promise<string[]> =>
+  withEngine(async (engine) => {
+    const found: string[] = [];
+    for (const one of listChecks(kernels.scale)) found.push((await runCheck(engine, one)).status);
+    return [...new Set(found)].sort();
+  });
+/** Data in, weights and features out. */
+export const learn = (): Promise<{ finished: boolean; count: number; channels: number }> =>
+  withEngine(async (engine) => {
+    const dataset: Dataset = await generateDataset({ seed: 1, width: 96, height: 72, pixelSizeUm: 48, sampleSpacingMm: 0.6 }, "data", files);
+    const config = resolveConfig({ preset: "tiny", steps: 1, "data.patch": 32, "batch.groups": 2, "batch.groupSize": 2 });
+    const { finished }: TrainResult = await train({ engine, files, dataset, config, out: "run", environment: {} });
+    const embeddings = await embedDataset(engine, dataset, { files, weights: decodeWeights(await files.read("run/model.safetensors"), "weights"), batch: 8 });
+    return { finished, count: embeddings?.count === dataset.samples.count ? 1 : 0, channels: embeddings?.channels ?? 0 };
+  });
+// @ts-expect-error: options are typed
+export const wrongOp = () => ops.matmul(1, 2);
 // @ts-expect-error: options are typed
 export const wrong = () => openAdapter({ adapter: 5 });
 `;
@@ -83,10 +122,21 @@ test("runs in Node", async () => {
   expect(execFileSync(process.execPath, ["run.mjs"], { cwd: consumer, encoding: "utf8" }).trim()).toBe(`${VERSION} function true`);
 });
 
+const LEARNED = { finished: true, count: 1, channels: 256 };
+const PRODUCT = [4, 0, 10, 0];
+
+test("computes, checks and trains in Node", async () => {
+  await build({ absWorkingDir: consumer, entryPoints: ["consumer.ts"], format: "esm", outfile: join(consumer, "consumer.mjs"), logLevel: "error" });
+  await writeFile(join(consumer, "use.mjs"), 'import { check, learn, multiply } from "./consumer.mjs"; console.log(JSON.stringify([await multiply(), await check(), await learn()])); process.exit(0);');
+  const { stdout, stderr, status } = spawnSync(process.execPath, ["use.mjs"], { cwd: consumer, encoding: "utf8" });
+  expect(status, stderr).toBe(0);
+  expect(JSON.parse(stdout)).toEqual([PRODUCT, ["passed", "skipped"], LEARNED]);
+});
+
 test.skipIf(whyNoChromium() !== undefined)("runs in a bundled page, with nothing of Node in it", async () => {
   const { outputFiles } = await build({ absWorkingDir: consumer, entryPoints: ["consumer.ts"], bundle: true, format: "esm", platform: "browser", write: false, logLevel: "error" });
   const code = outputFiles[0]?.text ?? "";
-  expect(code).not.toMatch(/from\s*"node:|require\(/);
+  expect(code).not.toMatch(/from\s*"node:|\brequire\("/);
   const contents = new Map([
     ["/index.html", '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/entry.js"></script>'],
     ["/entry.js", 'import * as entry from "/consumer.js"; globalThis.entry = entry;'],
@@ -97,6 +147,10 @@ test.skipIf(whyNoChromium() !== undefined)("runs in a bundled page, with nothing
     expect(await opened.call("roundTrip")).toBe(VERSION);
     expect(await opened.call("describeMissing")).toBe(66);
     expect(await opened.call("count")).toBe(1);
+    expect(await opened.call("multiply")).toEqual(PRODUCT);
+    expect(await opened.call("check")).toEqual(["passed", "skipped"]);
+    expect(await opened.call("learn")).toEqual(LEARNED);
+    expect(opened.faults).toEqual([]);
   } finally {
     await opened.close();
   }

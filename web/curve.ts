@@ -3,7 +3,7 @@
 const NAMESPACE = "http://www.w3.org/2000/svg";
 const SIZE = { width: 560, height: 300 };
 const MARGIN = { left: 44, right: 12, top: 14, bottom: 30 };
-/** Share of the newest value in the running mean. */
+/** Share of the newest value in the running mean; larger at first, where there is little to average. */
 const SMOOTHING = 0.12;
 
 export interface Curve {
@@ -41,9 +41,9 @@ export function drawCurve(svg: SVGSVGElement, steps: number): Curve {
 
   return {
     add(value) {
-      const before = means.at(-1);
+      const before = means.at(-1) ?? value;
       values.push(value);
-      means.push(before === undefined ? value : before + SMOOTHING * (value - before));
+      means.push(before + Math.max(SMOOTHING, 1 / values.length) * (value - before));
       if (scheduled) return;
       scheduled = true;
       requestAnimationFrame(draw);

@@ -24,7 +24,7 @@ describe.skipIf(whyNoChromium() !== undefined)("the page", () => {
   test("trains, draws a curve and paints the features", async () => {
     opened = await openSite({ folder }, browser);
     const { page, faults } = opened;
-    await page.goto(`${page.url()}?run=train&steps=4`);
+    await page.goto(new URL("/?run=train&steps=4", page.url()).href);
     await page.waitForFunction(() => document.querySelector("#training-state")?.textContent?.startsWith("done") || document.querySelector("#notice")?.textContent !== "", undefined, { timeout: 240_000 });
     expect(await page.textContent("#notice")).toBe("");
     expect(await page.textContent("#training-state")).toMatch(/^done: 4 steps, 201936 parameters/);
