@@ -28,6 +28,7 @@ export { benchKernels, type BenchOptions, type BenchReport, type BenchRow } from
 
 // The model: configuration, presets, training, embedding.
 export { flattenSettings, resolveConfig, type TrainConfig } from "./model/config.ts";
+export { DEMO_SETTINGS } from "./model/demo.ts";
 export { encode, findPreset, PRESETS, project, type Preset } from "./model/presets.ts";
 export { describeModel, type ModelSpec, type Parameters } from "./model/parameters.ts";
 export type { Encoder, Mode } from "./model/encoder.ts";

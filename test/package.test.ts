@@ -116,6 +116,23 @@ describe.each([
   });
 });
 
+test("the README's example runs, and has types", async () => {
+  const readme = await readFile(join(projectRoot, "README.md"), "utf8");
+  const example = /```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? "";
+  expect(example).toContain('from "cytonet"');
+  await writeFile(join(consumer, "readme.ts"), example);
+  const compiler = [join(projectRoot, "node_modules/typescript/bin/tsc"), "--strict", "--noUncheckedIndexedAccess", "--target", "es2022", "--module", "nodenext", "readme.ts"];
+  const compiled = spawnSync(process.execPath, compiler, { cwd: consumer, encoding: "utf8" });
+  expect(compiled.stdout).toBe("");
+  await writeFile(join(consumer, "show.mjs"), `${await readFile(join(consumer, "readme.js"), "utf8")}\nconsole.log(JSON.stringify([y[0], dw[0]])); process.exit(0);`);
+  const { stdout, stderr, status } = spawnSync(process.execPath, ["show.mjs"], { cwd: consumer, encoding: "utf8", env: { CYTONET_ADAPTER: "swiftshader", ...process.env } });
+  expect(status, stderr).toBe(0);
+  // y = 128 · 0.1 · 0.1 and dw = Σ x / 2048 over 64 rows: sums of up to 128 terms in f32, each rounded by at most 2^-24 relative.
+  const [y, dw] = JSON.parse(stdout) as [number, number];
+  expect(Math.abs(y / 1.28 - 1)).toBeLessThan(128 * 2 ** -24);
+  expect(Math.abs(dw / ((64 * 0.1) / 2048) - 1)).toBeLessThan(128 * 2 ** -24);
+});
+
 test("runs in Node", async () => {
   const script = 'import { VERSION, nodeFiles, listAdapters } from "cytonet"; console.log(VERSION, typeof nodeFiles.read, Array.isArray(await listAdapters())); process.exit(0);';
   await writeFile(join(consumer, "run.mjs"), script);

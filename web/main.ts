@@ -1,5 +1,5 @@
 // The page's script: finds the adapter, trains, then checks the kernels, each also by its button; the settings stand in the address.
-import { createEngine, formatBytes, openAdapter, VERSION, type Engine } from "../src/browser.ts";
+import { createEngine, DEMO_SETTINGS, formatBytes, openAdapter, VERSION, type Engine } from "../src/browser.ts";
 import { showChecks } from "./checks.ts";
 import { describeError, find, make, notify } from "./dom.ts";
 import { showTraining } from "./training.ts";
@@ -10,7 +10,7 @@ const startsByItself = (parameters.get("run") ?? "train,check").split(",");
 
 const steps = find("steps", HTMLInputElement);
 const seed = find("seed", HTMLInputElement);
-steps.value = parameters.get("steps") ?? "120";
+steps.value = parameters.get("steps") ?? String(DEMO_SETTINGS.steps);
 seed.value = parameters.get("seed") ?? "1";
 
 /** One job at a time: they share the device, and each other's time. */

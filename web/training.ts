@@ -1,6 +1,6 @@
 // Training on the page: a generated section in memory, the same trainer as in Node, a live curve, and the features painted at the end.
 import {
-  colourScores, createMemoryFiles, drawFeatureMap, embedDataset, formatBytes, generateDataset, loadSections, principalComponents, readWeights,
+  colourScores, createMemoryFiles, DEMO_SETTINGS, drawFeatureMap, embedDataset, formatBytes, generateDataset, loadSections, principalComponents, readWeights,
   resolveConfig, RUN_FILES, joinPath, train, VERSION, type Dataset, type Engine, type Files, type Image,
 } from "../src/browser.ts";
 import { drawCurve } from "./curve.ts";
@@ -31,7 +31,7 @@ export async function showTraining(engine: Engine, settings: TrainingSettings, s
     engine,
     files,
     dataset,
-    config: resolveConfig({ preset: "tiny", steps: settings.steps, seed: settings.seed }),
+    config: resolveConfig({ ...DEMO_SETTINGS, ...settings }),
     out: RUN,
     environment: { cytonet: VERSION, device: engine.device.fingerprint.adapter },
     signal,

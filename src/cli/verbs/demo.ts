@@ -8,6 +8,7 @@ import { EXIT_CODES, UserError } from "../../errors.ts";
 import { joinPath } from "../../files.ts";
 import { nodeFiles } from "../../host/files-node.ts";
 import { resolveConfig } from "../../model/config.ts";
+import { DEMO_SETTINGS } from "../../model/demo.ts";
 import { embedDataset } from "../../model/embed.ts";
 import { train, type Progress, type TrainResult } from "../../model/trainer.ts";
 import { RUN_FILES } from "../../model/run.ts";
@@ -20,7 +21,7 @@ import { describeProgress } from "./train.ts";
 
 export interface DemoFlags extends DeviceFlags {
   readonly out?: string;
-  readonly steps: number;
+  readonly steps?: number;
   readonly format: Format;
 }
 
@@ -55,7 +56,7 @@ export async function runDemo(flags: DemoFlags): Promise<void> {
   const stop = listenForStop((name) => process.stderr.write(`${name}: finishing what runs; once more leaves at once\n`));
   const progress = createProgress();
   try {
-    const outcome = await withEngine(flags, (engine) => runSteps(engine, folder, flags.steps, stop, progress));
+    const outcome = await withEngine(flags, (engine) => runSteps(engine, folder, flags.steps ?? DEMO_SETTINGS.steps, stop, progress));
     progress.end("");
     const seconds = (performance.now() - began) / 1000;
     const row = summarise(outcome, folder, seconds);
@@ -101,7 +102,7 @@ async function runSteps(engine: Engine, folder: string, steps: number, stop: Sto
     engine,
     files: nodeFiles,
     dataset,
-    config: resolveConfig({ preset: "tiny", steps }),
+    config: resolveConfig({ ...DEMO_SETTINGS, steps }),
     out,
     force: true,
     environment: describeEnvironment(engine),
