@@ -1,5 +1,6 @@
 // Gradients of the ops against TensorFlow.js on the CPU, on random shapes: its ops, its differentiation.
-import { beforeAll, describe, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
+import type { Tensor as TracedTensor } from "../src/engine/trace.ts";
 import { attention, attentionPool } from "../src/ops/attention.ts";
 import { conv2d } from "../src/ops/conv.ts";
 import { crossEntropy, mse } from "../src/ops/loss.ts";
@@ -74,6 +75,18 @@ describe.skipIf(oraclesMissing)(`TensorFlow.js agrees, seed ${SEED}`, () => {
       build: (t) => withGradients(t, Object.keys(learned), batchNorm(t.x, t.gamma, t.beta, { training: true, eps: epsilon }), t.dy),
       oracle: () => tfDifferentiate(tf, learned, (t) => tfBatchNorm(tf, t.x, t.gamma, t.beta, epsilon).y, inputs.dy),
     });
+  });
+
+  test("a formula that is wrong by a little is seen", async () => {
+    const d = drawFor("mistakes");
+    const [rows, c, epsilon] = [d.int(100, 300), d.int(4, 20), 1e-5];
+    const learned = { x: d.uniform([rows, c]), gamma: d.uniform([c], 0.5, 1), beta: d.uniform([c]) };
+    const inputs = { ...learned, dy: d.uniform([rows, c]) };
+    const build = (t: Readonly<Record<keyof typeof inputs, TracedTensor>>) => withGradients(t, Object.keys(learned), batchNorm(t.x, t.gamma, t.beta, { training: true, eps: epsilon }), t.dy);
+    const oracle = (gain: number) => () => tfDifferentiate(tf, learned, (t) => tfBatchNorm(tf, t.x, tf.mul(t.gamma, tf.scalar(gain)), t.beta, epsilon).y, inputs.dy);
+    await expectAgreement(engine(), { inputs, build, oracle: oracle(1) });
+    // As if the variance were the unbiased one.
+    await expect(expectAgreement(engine(), { inputs, build, oracle: oracle(Math.sqrt((rows - 1) / rows)) })).rejects.toThrow("the oracle says");
   });
 
   test.each(["of itself", "few queries", "few keys"] as const)("attention, %s", async (kind) => {

@@ -14,7 +14,8 @@ import { tfDifferentiate, tfSpatialNce, tfTensor, type Tf } from "./oracles/tfjs
 import { useEngine } from "./oracles/use-engine.ts";
 import { hear, kinkMargin, withGradients } from "./oracles/witnesses.ts";
 
-describe.skipIf(oraclesMissing)(`whole models, seed ${SEED}`, () => {
+// Interpreting models in f64 on the host takes its time where other work keeps the processor busy.
+describe.skipIf(oraclesMissing)(`whole models, seed ${SEED}`, { timeout: 600_000 }, () => {
   const engine = useEngine();
   let tf: Tf;
   beforeAll(async () => {
@@ -48,7 +49,7 @@ describe.skipIf(oraclesMissing)(`whole models, seed ${SEED}`, () => {
 
   test.each([
     // Small, because with many arguments of ReLU one is always on the kink.
-    { name: "tiny", b: 8, side: 32 },
+    { name: "tiny", b: 6, side: 32 },
     { name: "vit-tiny", b: 6, side: 24 },
   ])("$name on $b patches of $side px: the whole gradient in training", async ({ name, b, side }) => {
     const d = drawFor(`gradient ${name}`);

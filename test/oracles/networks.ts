@@ -13,8 +13,8 @@ export interface Algebra<T> {
   conv(x: T, w: T, stride: number, padding: number, bias?: T): T;
   /** Of images; `name` leads to weight, bias and running statistics. */
   batchNorm(x: T, name: string): T;
-  /** Of rows [b, c]; with running statistics only where it is not `learned`. */
-  batchNormOfRows(x: T, name: string, learned: boolean): T;
+  /** Of rows [b, c], likewise. */
+  batchNormOfRows(x: T, name: string): T;
   layerNorm(x: T, gamma: T, beta: T): T;
   relu(x: T): T;
   gelu(x: T): T;
@@ -43,10 +43,10 @@ export interface NetworkResult<T> {
 
 export type Network = <T>(a: Algebra<T>, p: Find<T>, x: T, shape: { readonly b: number; readonly side: number }) => NetworkResult<T>;
 
-/** Linear, batch norm, ReLU, linear, batch norm without weights; no biases. */
+/** Linear, batch norm, ReLU, linear; no biases. */
 function projection<T>(a: Algebra<T>, p: Find<T>, h: T): NetworkResult<T> {
-  const hidden = a.relu(a.batchNormOfRows(a.matmul(h, p("projection.hidden.weight")), "projection.norm", true));
-  return { h, z: a.batchNormOfRows(a.matmul(hidden, p("projection.out.weight")), "projection.out_norm", false) };
+  const hidden = a.relu(a.batchNormOfRows(a.matmul(h, p("projection.hidden.weight")), "projection.norm"));
+  return { h, z: a.matmul(hidden, p("projection.out.weight")) };
 }
 
 /** Stem 5×5/4; four bottlenecks of 8, 16, 32 and 64 channels, times four outside, each with a shortcut of its own; mean. */
@@ -88,11 +88,7 @@ export function onnxAlgebra(g: OnnxGraph, p: Find<Edge>): Algebra<Edge> {
       g.toChannelsLast(g.conv(g.toChannelsFirst(x), w, { stride: [stride, stride], padding: [padding, padding, padding, padding] }, bias)),
     batchNorm: (x, name) =>
       g.toChannelsLast(g.batchNorm(g.toChannelsFirst(x), p(`${name}.weight`), p(`${name}.bias`), p(`${name}.running_mean`), p(`${name}.running_var`), EPSILON)),
-    batchNormOfRows: (x, name, learned) => {
-      const [mean, variance] = [p(`${name}.running_mean`), p(`${name}.running_var`)];
-      const [gamma, beta] = learned ? [p(`${name}.weight`), p(`${name}.bias`)] : [g.apply("Expand", [g.number(1), g.apply("Shape", [mean])]), g.apply("Expand", [g.number(0), g.apply("Shape", [mean])])];
-      return g.batchNorm(x, gamma, beta, mean, variance, EPSILON);
-    },
+    batchNormOfRows: (x, name) => g.batchNorm(x, p(`${name}.weight`), p(`${name}.bias`), p(`${name}.running_mean`), p(`${name}.running_var`), EPSILON),
     layerNorm: (x, gamma, beta) => g.layerNorm(x, gamma, beta, EPSILON),
     relu: g.relu,
     gelu: g.gelu,
@@ -112,15 +108,15 @@ export function onnxAlgebra(g: OnnxGraph, p: Find<Edge>): Algebra<Edge> {
  * biased variance over `count` values.
  */
 export function tfAlgebra(tf: Tf, p: Find<Tensor>, record: (name: string, mean: Tensor, variance: Tensor, count: number) => void = () => {}): Algebra<Tensor> {
-  const batchNorm = (x: Tensor, name: string, gamma: Tensor, beta: Tensor) => {
-    const { y, mean, variance } = tfBatchNorm(tf, x, gamma, beta, EPSILON);
+  const batchNorm = (x: Tensor, name: string) => {
+    const { y, mean, variance } = tfBatchNorm(tf, x, p(`${name}.weight`), p(`${name}.bias`), EPSILON);
     record(name, mean, variance, x.size / mean.size);
     return y;
   };
   return {
     conv: (x, w, stride, padding, bias) => tfConv(tf, x, w, { stride: [stride, stride], padding: [padding, padding, padding, padding] }, bias),
-    batchNorm: (x, name) => batchNorm(x, name, p(`${name}.weight`), p(`${name}.bias`)),
-    batchNormOfRows: (x, name, learned) => (learned ? batchNorm(x, name, p(`${name}.weight`), p(`${name}.bias`)) : batchNorm(x, name, tf.scalar(1), tf.scalar(0))),
+    batchNorm,
+    batchNormOfRows: batchNorm,
     layerNorm: (x, gamma, beta) => tfLayerNorm(tf, x, gamma, beta, EPSILON),
     relu: (x) => tf.relu(x),
     gelu: (x) => tfGelu(tf, x),
