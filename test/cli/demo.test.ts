@@ -1,0 +1,69 @@
+// The demo as a new user runs it, in few steps: two at once, once more, interrupted, and beside files of others.
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { inspectImage } from "../../src/data/decode.ts";
+import { readSafetensors } from "../../src/data/safetensors.ts";
+import { buildProgram, runProgram, type RunOptions } from "../support/program.ts";
+
+let top = "";
+let home = "";
+beforeAll(async () => {
+  buildProgram();
+  top = await mkdtemp(join(tmpdir(), "cytonet-demo-"));
+});
+afterAll(() => rm(top, { recursive: true, force: true }));
+beforeEach(async () => {
+  home = await mkdtemp(join(top, "home-"));
+});
+
+const demo = (args: readonly string[] = [], options: RunOptions = {}) => runProgram(["demo", "--steps", "2", ...args], { cwd: home, ...options });
+
+test("two first runs at once; then one again: data, weights, features, a map, and the same bytes each time", async () => {
+  const [one, two] = await Promise.all([demo(["--format", "json"]), demo(["--format", "json"])]);
+  expect([one.code, two.code], one.stderr + two.stderr).toEqual([0, 0]);
+  expect((await readdir(join(home, "runs"))).sort()).toEqual(["demo", "demo-2"]);
+  const row = [one, two].map(({ stdout }) => (JSON.parse(stdout) as { rows: [Record<string, string | number>] }).rows[0]).find(({ weights }) => weights === "runs/demo/run/model.safetensors");
+  expect(row).toMatchObject({ steps: 2, embeddings: "runs/demo/embeddings.safetensors" });
+  const { tensors } = readSafetensors(await readFile(join(home, "runs/demo/embeddings.safetensors")), "embeddings");
+  expect(tensors.get("embeddings")?.shape).toEqual([row?.["samples"], 256]);
+  expect(inspectImage(await readFile(join(home, String(row?.["map"]))), "map")).toMatchObject({ channels: 3 });
+  const read = (folder: string) => readFile(join(home, "runs", folder, "run/model.safetensors"));
+  const weights = await read("demo");
+  expect((await read("demo-2")).equals(weights)).toBe(true);
+
+  await writeFile(join(home, "runs/demo/mine.txt"), "mine");
+  const again = await demo();
+  expect(again.code, again.stderr).toBe(0);
+  for (const word of ["adapter", "loss above floor", "speed", "weights", "features", "map", "next:"]) expect(again.stdout).toMatch(new RegExp(`^${word}`, "m"));
+  expect((await read("demo")).equals(weights)).toBe(true);
+  expect(await readFile(join(home, "runs/demo/mine.txt"), "utf8")).toBe("mine");
+}, 240_000);
+
+test("Ctrl-C ends it with 130, without a summary or final weights", async () => {
+  const { code, stdout } = await runProgram(["demo", "--steps", "100000"], {
+    cwd: home,
+    onStart(child) {
+      const timer = setInterval(() => {
+        void readdir(join(home, "runs/demo/run/checkpoints")).then(() => {
+          clearInterval(timer);
+          child.kill("SIGINT");
+        }, () => undefined);
+      }, 50);
+      child.once("exit", () => clearInterval(timer));
+    },
+  });
+  expect({ code, stdout }).toEqual({ code: 130, stdout: "" });
+  const left = await readdir(join(home, "runs/demo"), { recursive: true });
+  expect(left.filter((name) => /model\.safetensors|embeddings/.test(name))).toEqual([]);
+}, 240_000);
+
+test("leaves files of others alone", async () => {
+  await mkdir(join(home, "mine/data"), { recursive: true });
+  await writeFile(join(home, "mine/data/a.txt"), "mine");
+  const { code, stderr } = await demo(["--out", "mine"]);
+  expect(code).toBe(73);
+  expect(stderr).toMatch(/^error: mine: holds data that no demo made/m);
+  expect(await readdir(join(home, "mine"), { recursive: true })).toEqual(["data", join("data", "a.txt")]);
+});
