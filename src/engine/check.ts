@@ -1,6 +1,6 @@
 // Checking one kernel in one variant on the device: poisoned outputs, canaries, untouched inputs, equal repeats, bounded error.
-import { type Blueprint, blueprintKey, constantsOf, tryVariant, variantOf } from "../kernel/blueprint.ts";
-import { activeArgs, completeNumbers, elementCount, type Kernel, type Numbers } from "../kernel/define.ts";
+import { type Blueprint, blueprintKey, chooseBlueprint, constantsOf, tryVariant, variantOf } from "../kernel/blueprint.ts";
+import { activeArgs, completeNumbers, elementCount, type Kernel, type Numbers, type Traits } from "../kernel/define.ts";
 import { type Dtype, bytesOf, hostArrayOf, rounderOf, storageBytes, toHostArray, toNumbers } from "../kernel/dtype.ts";
 import { packUniforms, uniformBytes } from "../kernel/layout.ts";
 import { keyOfSeed, randomStream } from "../kernel/rng.ts";
@@ -63,6 +63,29 @@ export function listChecks(kernel: Kernel, options: { readonly seed?: number; re
         }
       }
   return checks;
+}
+
+/**
+ * The part of `checks` that needs few pipelines, which take seconds each on software adapters: every form of what the device
+ * would choose and of `naive` in f32; of all else (f16, variants for other devices) the forms with the fewest and the most flags.
+ * `cytonet check` runs them all.
+ */
+export function selectQuick(checks: readonly CheckCase[], traits: Traits): CheckCase[] {
+  const forms = new Map<string, Set<string>>();
+  const groupOf = ({ kernel, variant, dtype }: CheckCase) => `${kernel.name}.${variant} ${dtype}`;
+  const formOf = ({ flags }: CheckCase) => [...flags].sort().join();
+  const width = (form: string) => (form === "" ? 0 : form.split(",").length);
+  for (const check of checks) forms.set(groupOf(check), (forms.get(groupOf(check)) ?? new Set()).add(formOf(check)));
+  return checks.filter((check) => {
+    const { kernel, variant, dtype, numbers } = check;
+    if (dtype === "f32") {
+      if (variant === "naive") return true;
+      const flags = new Set(check.flags);
+      if (chooseBlueprint({ kernel, numbers: completeNumbers(kernel, numbers), flags, dtype }, traits).variant === variant) return true;
+    }
+    const sorted = [...forms.get(groupOf(check))!].sort((x, y) => width(x) - width(y));
+    return formOf(check) === sorted[0] || formOf(check) === sorted.at(-1);
+  });
 }
 
 function isForBenches(kernel: Kernel, numbers: Numbers, flags: ReadonlySet<string>): boolean {
