@@ -145,7 +145,7 @@ export function addVerbs(program: Command): void {
     withAdapter(
       addVerb(program, "demo", "generate a section, train the tiny model on it, embed it, and show what it learned", ["cytonet demo", "cytonet demo --adapter lavapipe"])
         .option("--out <dir>", "folder to write to; what an earlier demo left there is replaced (default: runs/demo)")
-        .option("--steps <n>", "optimizer steps (default: 160)", wholeNumber("--steps", 1)),
+        .option("--steps <n>", "optimizer steps (default: 140)", wholeNumber("--steps", 1)),
     ),
   ).action(async (flags: DemoFlags) => (await import("./verbs/demo.ts")).runDemo(flags));
 

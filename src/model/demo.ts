@@ -6,7 +6,7 @@
  */
 export const DEMO_SETTINGS = {
   preset: "tiny",
-  steps: 160,
+  steps: 140,
   "optimizer.learningRate": 0.006,
   "augment.scale": [1, 1],
   "augment.shear": 0,

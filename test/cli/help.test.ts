@@ -7,6 +7,8 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { buildProgram as declareProgram } from "../../src/cli/program.ts";
 import { printCompletion } from "../../src/cli/completion.ts";
 import { EXIT_CODES } from "../../src/errors.ts";
+import { FIELDS } from "../../src/model/config.ts";
+import { DEMO_SETTINGS } from "../../src/model/demo.ts";
 import { PRESETS } from "../../src/model/presets.ts";
 import { projectRoot } from "../support/bundle.ts";
 import { buildProgram, runProgram } from "../support/program.ts";
@@ -55,9 +57,13 @@ test.each(verbs)("%s --help begins with examples, which the program accepts", (v
   expect(known).toEqual(expect.arrayContaining(options));
 });
 
-test("help names every preset", async () => {
-  const { stdout } = await runProgram(["train", "--help"]);
-  for (const name of Object.keys(PRESETS)) expect(stdout).toContain(name);
+test("help names every preset, and defaults that other files hold", async () => {
+  const helpOf = async (verb: string) => (await runProgram([verb, "--help"])).stdout.replace(/\s+/g, " ");
+  const [train, demo] = [await helpOf("train"), await helpOf("demo")];
+  expect(train).toContain(`model: ${Object.keys(PRESETS).join(", ")} (default: ${FIELDS.preset.value})`);
+  expect(train).toContain(`optimizer steps (default: ${FIELDS.steps.value})`);
+  expect(train).toContain(`augmentation (default: ${FIELDS.seed.value})`);
+  expect(demo).toContain(`optimizer steps (default: ${DEMO_SETTINGS.steps})`);
 });
 
 describe("topics", () => {
