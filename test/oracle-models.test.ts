@@ -49,7 +49,7 @@ describe.skipIf(oraclesMissing)(`whole models, seed ${SEED}`, { timeout: 600_000
 
   test.each([
     // Small, because with many arguments of ReLU one is always on the kink.
-    { name: "tiny", b: 6, side: 32 },
+    { name: "tiny", b: 8, side: 32 },
     { name: "vit-tiny", b: 6, side: 24 },
   ])("$name on $b patches of $side px: the whole gradient in training", async ({ name, b, side }) => {
     const d = drawFor(`gradient ${name}`);
