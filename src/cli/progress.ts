@@ -34,7 +34,7 @@ export function createProgress(): ProgressLine {
         return;
       }
       // A longer line would wrap, and the next could not overwrite it.
-      const line = text.slice(0, Math.max(20, process.stderr.columns ?? 80) - 1);
+      const line = text.slice(0, (process.stderr.columns || 80) - 1); // some terminals say 0
       process.stderr.write(`\r${line.padEnd(width)}`);
       width = line.length;
     },

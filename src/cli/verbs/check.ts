@@ -58,10 +58,11 @@ export async function runChecks(pattern: string | undefined, flags: CheckFlags):
       head: { adapter: device.adapter, driver: device.driver, features: device.features, seed },
       tail: { skips, summary: tallies },
     };
+    progress.end("");
     await emit(formatRows(flags.format, "cytonet-check/1", flags.format === "table" || flags.format === "md" ? summarise(rows) : rows, surroundings), flags.output);
     const line = (name: Task["kind"]) => `${name}: ${tallies[name].passed} passed, ${tallies[name].failed} failed, ${tallies[name].skipped} skipped`;
     const reasons = Object.entries(skips).map(([reason, count]) => `  ${count} skipped: ${reason}`);
-    progress.end([line("forward"), line("gradient"), ...reasons].join("\n"));
+    process.stderr.write(`${[line("forward"), line("gradient"), ...reasons].join("\n")}\n`);
     if (tallies.forward.failed + tallies.gradient.failed > 0) process.exitCode = EXIT_CODES.checkFailed;
   } finally {
     progress.end("");

@@ -67,6 +67,7 @@ export async function runTrain(path: string, flags: TrainFlags): Promise<void> {
       process.exitCode = stop.code() ?? EXIT_CODES.interrupted;
       return;
     }
+    if (!result.last) process.stderr.write(`${flags.out} has all its ${config.steps} steps already; nothing was left to do\n`);
     await emit(
       formatRows(flags.format, "cytonet-train/1", [
         {
