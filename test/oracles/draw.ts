@@ -1,4 +1,4 @@
-// Random problems from a seed: CYTONET_ORACLE_SEED, or always the same one. The seed stands in the titles of the tests.
+// Random problems from a seed: CYTONET_ORACLE_SEED, or always the same one. It is printed, and stands in the titles of the tests.
 import { sizeOf } from "../../src/engine/trace.ts";
 import { keyOfSeed, randomStream, type RandomStream } from "../../src/kernel/rng.ts";
 
@@ -14,6 +14,8 @@ export const SEED = ((text) => {
   if (!/^\d{1,15}$/.test(text)) throw new Error(`CYTONET_ORACLE_SEED: ${JSON.stringify(text)}, expected a whole number of at most 15 digits`);
   return Number(text);
 })(process.env["CYTONET_ORACLE_SEED"]);
+
+console.info(`oracles: random problems of seed ${SEED}; CYTONET_ORACLE_SEED sets another`);
 
 /** Draws for one test: `name` keeps the problems of one test apart from changes to the others. */
 export function drawFor(name: string): Draw {
