@@ -22,7 +22,8 @@ export { as, defineKernel, read, update, when, write, type Kernel, type KernelSp
 export { type Blueprint, blueprintKey } from "./kernel/blueprint.ts";
 export { checkId, listChecks, runCheck, type CheckCase, type CheckResult } from "./engine/check.ts";
 export { runConcurrently } from "./engine/concurrent.ts";
-export { checkGradient, type GradientCase } from "./ops/gradcheck.ts";
+export { checkGradient } from "./ops/gradcheck.ts";
+export type { GradientCase } from "./ops/gradient-case.ts";
 export { GRADIENT_CASES } from "./ops/cases.ts";
 export { benchKernels, type BenchOptions, type BenchReport, type BenchRow } from "./bench/bench.ts";
 

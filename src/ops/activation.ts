@@ -3,7 +3,7 @@ import { activation, activationDx } from "../../kernels/pointwise/activation.ts"
 import { elementary } from "../../kernels/pointwise/elementary.ts";
 import { dispatch, withGradient, type Tensor } from "../engine/trace.ts";
 import { divide, multiply } from "./arithmetic.ts";
-import type { GradientCase } from "./gradcheck.ts";
+import type { GradientCase } from "./gradient-case.ts";
 import { scale } from "./scale.ts";
 
 type Activation = "relu" | "gelu" | "silu" | "sigmoid" | "tanh";

@@ -2,7 +2,7 @@
 import { binary } from "../../kernels/pointwise/binary.ts";
 import { dispatch, reshape, withGradient, type Tensor } from "../engine/trace.ts";
 import { broadcastShapes, repeatedAxes } from "./broadcast.ts";
-import type { GradientCase } from "./gradcheck.ts";
+import type { GradientCase } from "./gradient-case.ts";
 import { sum } from "./reduce.ts";
 import { negate } from "./scale.ts";
 

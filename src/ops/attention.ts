@@ -7,7 +7,7 @@ import { attention as kernel } from "../../kernels/attention/attention.ts";
 import { MAX_HEAD } from "../../kernels/attention/variants.ts";
 import { ShapeError } from "../engine/errors.ts";
 import { dispatch, reshape, withGradient, type Tensor } from "../engine/trace.ts";
-import type { GradientCase } from "./gradcheck.ts";
+import type { GradientCase } from "./gradient-case.ts";
 import { matmul } from "./matmul.ts";
 import { expand } from "./shape.ts";
 

@@ -1,5 +1,5 @@
 // Every gradient case of every op: what `cytonet check` and the tests run.
-import type { GradientCase } from "./gradcheck.ts";
+import type { GradientCase } from "./gradient-case.ts";
 import { gradientCases as matmulCases } from "./matmul.ts";
 import { gradientCases as activationCases } from "./activation.ts";
 import { gradientCases as arithmeticCases } from "./arithmetic.ts";

@@ -5,7 +5,7 @@ import { conv2dDx } from "../../kernels/conv/conv2d_dx.ts";
 import { type ConvNumbers, outputExtent } from "../../kernels/conv/problem.ts";
 import { ShapeError } from "../engine/errors.ts";
 import { dispatch, reshape, withGradient, type Tensor } from "../engine/trace.ts";
-import type { GradientCase } from "./gradcheck.ts";
+import type { GradientCase } from "./gradient-case.ts";
 import { matmul } from "./matmul.ts";
 import { sum } from "./reduce.ts";
 import { pairOf, sidesOf, type Pair, type Padding } from "./window.ts";

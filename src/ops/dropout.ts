@@ -3,7 +3,7 @@ import { dropout as kernel } from "../../kernels/pointwise/dropout.ts";
 import { randomWords as wordsKernel } from "../../kernels/pointwise/random_words.ts";
 import { ShapeError } from "../engine/errors.ts";
 import { dispatch, nextStream, withGradient, type Tensor } from "../engine/trace.ts";
-import type { GradientCase } from "./gradcheck.ts";
+import type { GradientCase } from "./gradient-case.ts";
 
 /**
  * `x` with each element set to 0 with probability `rate` in [0, 1) and the others divided by 1 − rate. `seed` is u32[2], another

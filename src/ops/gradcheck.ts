@@ -5,26 +5,10 @@ import { optimise } from "../engine/passes.ts";
 import { allowanceOf, compare } from "../engine/tolerance.ts";
 import { sizeOf, tensorOf, trace, type Program, type Storage, type Tensor } from "../engine/trace.ts";
 import type { CheckResult } from "../engine/check.ts";
-import { type Dtype, rounderOf, toHostArray, toNumbers } from "../kernel/dtype.ts";
+import { rounderOf, toHostArray, toNumbers } from "../kernel/dtype.ts";
 import { keyOfSeed, randomStream } from "../kernel/rng.ts";
 import { gradients } from "./grad.ts";
-
-/** Input of a gradient case. Float inputs are differentiated unless `fixed`. */
-export interface GradientInput {
-  readonly shape: readonly number[];
-  /** "f32" unless said; integers are never differentiated. */
-  readonly dtype?: Dtype;
-  readonly fixed?: boolean;
-  /** Values; uniform in [-1, 1) unless said. Keep away from kinks (ReLU at 0, equal maxima): differences fail there. */
-  readonly values?: (random: () => number, index: number) => number;
-}
-
-/** One application of an op (or of several) whose gradient is checked. */
-export interface GradientCase {
-  readonly name: string;
-  readonly inputs: Readonly<Record<string, GradientInput>>;
-  readonly build: (x: Readonly<Record<string, Tensor>>) => Tensor;
-}
+import type { GradientCase } from "./gradient-case.ts";
 
 /** Relative error of the extrapolated central difference that is allowed: its own error is about 1e-11. */
 const DIFFERENCE_TOLERANCE = 1e-7;

@@ -3,7 +3,7 @@ import { crossEntropy as crossEntropyKernel, crossEntropyDx } from "../../kernel
 import { squaredError, squaredErrorDa } from "../../kernels/loss/squared_error.ts";
 import { ShapeError } from "../engine/errors.ts";
 import { dispatch, sizeOf, withGradient, type Tensor } from "../engine/trace.ts";
-import type { GradientCase } from "./gradcheck.ts";
+import type { GradientCase } from "./gradient-case.ts";
 import { mean, partsOf, sum } from "./reduce.ts";
 import { negate, scale } from "./scale.ts";
 

@@ -2,7 +2,7 @@
 import { matmul as kernel } from "../../kernels/matmul/matmul.ts";
 import { ShapeError } from "../engine/errors.ts";
 import { dispatch, reshape, sizeOf, withGradient, type Tensor } from "../engine/trace.ts";
-import type { GradientCase } from "./gradcheck.ts";
+import type { GradientCase } from "./gradient-case.ts";
 import { sum } from "./reduce.ts";
 
 export interface MatmulOptions {

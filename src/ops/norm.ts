@@ -4,7 +4,7 @@ import { layerNorm as layerKernel, layerNormDx, layerNormSums } from "../../kern
 import { moments, momentsMerge, runningUpdate } from "../../kernels/norm/moments.ts";
 import { ShapeError } from "../engine/errors.ts";
 import { dispatch, sizeOf, withGradient, type Tensor } from "../engine/trace.ts";
-import type { GradientCase } from "./gradcheck.ts";
+import type { GradientCase } from "./gradient-case.ts";
 import { partsOf, sum } from "./reduce.ts";
 
 /**

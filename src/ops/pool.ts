@@ -4,7 +4,7 @@ import { maxPool, maxPoolDx } from "../../kernels/pool/max_pool.ts";
 import type { PoolNumbers } from "../../kernels/pool/problem.ts";
 import { ShapeError } from "../engine/errors.ts";
 import { dispatch, withGradient, type Tensor } from "../engine/trace.ts";
-import type { GradientCase } from "./gradcheck.ts";
+import type { GradientCase } from "./gradient-case.ts";
 import { mean } from "./reduce.ts";
 import { pairOf, sidesOf, type Padding, type Pair } from "./window.ts";
 

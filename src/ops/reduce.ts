@@ -3,7 +3,7 @@ import { maxDx } from "../../kernels/reduce/max_dx.ts";
 import { reduce } from "../../kernels/reduce/reduce.ts";
 import { ShapeError } from "../engine/errors.ts";
 import { dispatch, reshape, sizeOf, tensorOf, withGradient, type Tensor } from "../engine/trace.ts";
-import type { GradientCase } from "./gradcheck.ts";
+import type { GradientCase } from "./gradient-case.ts";
 import { scale } from "./scale.ts";
 import { expand } from "./shape.ts";
 

@@ -1,7 +1,7 @@
 // Multiplication by a number that is known when the plan is made.
 import { scale as kernel } from "../../kernels/pointwise/scale.ts";
 import { dispatch, withGradient, type Tensor } from "../engine/trace.ts";
-import type { GradientCase } from "./gradcheck.ts";
+import type { GradientCase } from "./gradient-case.ts";
 
 /** factor · x; the factor is rounded to f32. */
 export function scale(x: Tensor, factor: number): Tensor {

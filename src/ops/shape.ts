@@ -4,7 +4,7 @@ import { pad as padKernel } from "../../kernels/pointwise/pad.ts";
 import { strided } from "../../kernels/pointwise/strided.ts";
 import { dispatch, reshape, sizeOf, tensorOf, withGradient, type Tensor } from "../engine/trace.ts";
 import { ShapeError } from "../engine/errors.ts";
-import type { GradientCase } from "./gradcheck.ts";
+import type { GradientCase } from "./gradient-case.ts";
 import { repeatedAxes } from "./broadcast.ts";
 import { sum } from "./reduce.ts";
 

@@ -2,7 +2,7 @@
 import { softmax as kernel, softmaxDx } from "../../kernels/softmax/softmax.ts";
 import { ShapeError } from "../engine/errors.ts";
 import { dispatch, withGradient, type Tensor } from "../engine/trace.ts";
-import type { GradientCase } from "./gradcheck.ts";
+import type { GradientCase } from "./gradient-case.ts";
 
 /** exp(x) ÷ Σ exp(x) along the last dimension. Throws ShapeError for a tensor without dimensions. */
 export function softmax(x: Tensor): Tensor {

@@ -7,7 +7,7 @@ import { unitRowsDx } from "../../kernels/loss/unit-rows-dx.ts";
 import { unitRows as unitRowsKernel } from "../../kernels/loss/unit-rows.ts";
 import { ShapeError } from "../engine/errors.ts";
 import { constant, dispatch, scope, withGradient, type Tensor } from "../engine/trace.ts";
-import type { GradientCase } from "./gradcheck.ts";
+import type { GradientCase } from "./gradient-case.ts";
 
 /** Where the samples are. */
 export interface NcePlaces {
