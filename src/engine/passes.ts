@@ -1,6 +1,6 @@
 // The optimising passes over a traced program: each a pure function with a report of what it saved.
 import { bytesOf } from "../kernel/dtype.ts";
-import { accessesOf, bytesMoved, flopsOf, printNumbers, type Dispatch, type Node, type Program, type Storage } from "./trace.ts";
+import { accessesOf, bytesMoved, flopsOf, printNumbers, type Copy, type Dispatch, type Node, type Program, type Storage } from "./trace.ts";
 
 /** What a pass did. */
 export interface PassReport {
@@ -76,7 +76,7 @@ export const shareCommon: Pass = {
         continue;
       }
       const inputs = Object.entries(node.bindings).filter(([name]) => node.kernel.args[name]?.access === "read");
-      const key = [node.kernel.name, node.dtype, [...node.flags].sort().join(), printNumbers(node.numbers), ...inputs.map(([name, s]) => `${name}:${idOf(s)}`)].join("|");
+      const key = [node.kernel.name, node.dtype, [...node.flags].sort().join(), exactNumbers(node.numbers), ...inputs.map(([name, s]) => `${name}:${idOf(s)}`)].join("|");
       const twin = first.get(key);
       if (!twin) {
         first.set(key, node);
@@ -90,6 +90,13 @@ export const shareCommon: Pass = {
     return { program: { nodes: kept, outputs }, changes };
   },
 };
+
+/** Numbers to the last bit: those for people are rounded, and two factors that only look alike are not the same work. */
+function exactNumbers(numbers: Dispatch["numbers"]): string {
+  return Object.entries(numbers)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(" ");
+}
 
 /** Lets a kernel apply what follows it (activation, residual, accumulation) before it stores its result. */
 export const fuseEpilogues: Pass = {
@@ -171,7 +178,7 @@ export const placeDirectly: Pass = {
         const inTarget = (s: Storage) => s.state?.buffer === target || s === node.from || (replaced.get(s)?.state?.buffer === target && target !== undefined);
         return reads.some(inTarget) && writes.some(inTarget);
       });
-      if (!maker || maker.kind === "copy" || mixes) continue;
+      if (!maker || maker.kind === "copy" || mixes || isDisturbed(nodes, replaced, maker, touching, node)) continue;
       replaced.set(node.from, node.to);
       dropped.add(node);
       changes.push(`${maker.path} writes ${node.to.name}`);
@@ -180,6 +187,27 @@ export const placeDirectly: Pass = {
     return { program: { nodes: kept, outputs }, changes };
   },
 };
+
+/**
+ * Whether writing the target early, or reading from it late, would be seen: between the maker and the copy nobody else may
+ * touch the target, and until the last reader of the placed tensor nobody may write it.
+ */
+function isDisturbed(nodes: readonly Node[], replaced: ReadonlyMap<Storage, Storage>, maker: Node, touching: readonly Node[], copy: Copy): boolean {
+  const at = nodes.indexOf(copy);
+  const end = Math.max(at, ...touching.map((node) => nodes.indexOf(node)));
+  return nodes.slice(nodes.indexOf(maker) + 1, end + 1).some((other, i) => {
+    if (other === copy) return false;
+    const { reads, writes } = accessesOf(substitute(other, replaced));
+    const late = nodes.indexOf(maker) + 1 + i > at;
+    return [...writes, ...(late ? [] : reads)].some((s) => meet(s, copy.to));
+  });
+}
+
+/** Whether two storages are state and share an element. */
+function meet(a: Storage, b: Storage): boolean {
+  if (!a.state || !b.state || a.state.buffer !== b.state.buffer) return false;
+  return a.state.offset < b.state.offset + b.count && b.state.offset < a.state.offset + a.count;
+}
 
 /** In the order in which they help each other. */
 export const PASSES: readonly Pass[] = [removeDead, shareCommon, fuseEpilogues, placeDirectly];
