@@ -34,6 +34,7 @@ export const imageMomentsMerge = defineKernel({
     one: { numbers: { b: 1, parts: 1, least: 1e-3 } },
     some: { numbers: { b: 5, parts: 37, least: 1e-3 } },
     flat: { numbers: { b: 2, parts: 3, least: 100 } },
+    batch: { numbers: { b: 64, parts: 64, least: 1e-3 }, bench: true },
   },
   gradient: { none: "works on data" },
 });

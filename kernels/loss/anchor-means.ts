@@ -32,6 +32,6 @@ export const anchorMeans = defineKernel({
     divergence[0] = round(round(a - b) / count);
     anchors[0] = c;
   },
-  cases: { one: { numbers: { parts: 1 } }, few: { numbers: { parts: 37 } }, all: { numbers: { parts: 256 } } },
+  cases: { one: { numbers: { parts: 1 } }, few: { numbers: { parts: 37 } }, all: { numbers: { parts: 256 }, bench: true } },
   gradient: "op",
 });

@@ -1,9 +1,11 @@
 // The descriptors of column statistics: mean and variance in two stages, and the running statistics that follow them.
 import { as, ceilDiv, defineKernel, read, update, write } from "../../src/kernel/define.ts";
 import merge from "./moments-merge.naive.wgsl?raw";
+import mergeVec4 from "./moments-merge.vec4.wgsl?raw";
 import naive from "./moments.naive.wgsl?raw";
 import vec4 from "./moments.vec4.wgsl?raw";
 import running from "./running-update.naive.wgsl?raw";
+import runningVec4 from "./running-update.vec4.wgsl?raw";
 
 /** Mean and sum of squared deviations of each column over the rows of each part (Welford 1962). */
 export const moments = defineKernel({
@@ -54,7 +56,10 @@ export const momentsMerge = defineKernel({
     mean: as("f32", write("c")),
     variance: as("f32", write("c")),
   },
-  variants: { naive: { source: merge, grid: ({ c }) => [ceilDiv(c, 64), 1, 1] } },
+  variants: {
+    naive: { source: merge, grid: ({ c }) => [ceilDiv(c, 64), 1, 1] },
+    vec4: { source: mergeVec4, grid: ({ c }) => [ceilDiv(c / 4, 64), 1, 1], legal: ({ c }) => c % 4 === 0 },
+  },
   dtypes: ["f32"],
   flops: ({ c, parts }) => 10 * c * parts,
   // One division a part, each weighted by its share of the rows; and the last.
@@ -80,6 +85,7 @@ export const momentsMerge = defineKernel({
   cases: {
     one: { numbers: { rows: 1, c: 1, parts: 1 } },
     ragged: { numbers: { rows: 67, c: 77, parts: 5 } },
+    "c 268": { numbers: { rows: 67, c: 268, parts: 5 } },
     "r50 stage 1": { numbers: { rows: 12544, c: 64, parts: 128 }, bench: true },
   },
   gradient: "op",
@@ -97,7 +103,10 @@ export const runningUpdate = defineKernel({
     runningMean: as("f32", update("c")),
     runningVariance: as("f32", update("c")),
   },
-  variants: { naive: { source: running, grid: ({ c }) => [ceilDiv(c, 64), 1, 1] } },
+  variants: {
+    naive: { source: running, grid: ({ c }) => [ceilDiv(c, 64), 1, 1] },
+    vec4: { source: runningVec4, grid: ({ c }) => [ceilDiv(c / 4, 64), 1, 1], legal: ({ c }) => c % 4 === 0 },
+  },
   dtypes: ["f32"],
   flops: ({ c }) => 8 * c,
   builtins: { division: 1 },
@@ -112,6 +121,8 @@ export const runningUpdate = defineKernel({
   cases: {
     "one row": { numbers: { rows: 1, c: 3, momentum: 0.1 } },
     ragged: { numbers: { rows: 9, c: 67, momentum: 0.25 } },
+    "c 268": { numbers: { rows: 9, c: 268, momentum: 0.25 } },
+    "r50 stage 4": { numbers: { rows: 196, c: 2048, momentum: 0.1 }, bench: true },
   },
   gradient: { none: "running statistics follow the batches; nothing is minimised through them" },
 });

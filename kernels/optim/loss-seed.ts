@@ -18,6 +18,6 @@ export const lossSeed = defineKernel({
   reference({ control, dy }) {
     dy[0] = control[CONTROL.lossScale]! > 0 ? control[CONTROL.lossScale]! : 1;
   },
-  cases: { one: { numbers: {} } },
+  cases: { one: { numbers: {}, bench: true } },
   gradient: { none: "begins a backward pass" },
 });

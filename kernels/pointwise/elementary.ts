@@ -31,6 +31,7 @@ export const elementary = defineKernel({
     log: { numbers, flags: ["log"] },
     sqrt: { numbers, flags: ["sqrt"] },
     square: { numbers, flags: ["square"] },
+    "exp 788×1536": { numbers: { n: 788 * 1536 }, bench: true },
   },
   gradient: "op",
 });

@@ -18,6 +18,7 @@ export const fill = defineKernel({
   cases: {
     one: { numbers: { n: 1, value: -0.3 } },
     ragged: { numbers: { n: 131, value: 2.5 } },
+    "788×1536": { numbers: { n: 788 * 1536, value: 1 }, bench: true },
   },
   gradient: { none: "its result depends on no tensor" },
 });

@@ -47,6 +47,11 @@ describe.each(kernels.map((kernel) => [kernel.name, kernel] as const))("%s", (_,
   });
 });
 
+test("every kernel has a bench row, but for the probes that benches are measured by", () => {
+  const without = kernels.filter(({ cases }) => !Object.values(cases).some(({ bench }) => bench)).map(({ name }) => name);
+  expect(without).toEqual(kernels.filter(({ name }) => name.endsWith("_probe")).map(({ name }) => name));
+});
+
 test("every template has an owner", () => {
   const sources = new Set([...kernels.flatMap((k) => Object.values(k.variants).map(({ source }) => source)), ...Object.values(libraries)]);
   const root = path.join(import.meta.dirname, "../../kernels");
