@@ -1,5 +1,5 @@
 // A plan: a traced program with its memory laid out, its pipelines compiled and its bind groups made, ready to be replayed.
-import { type Blueprint, blueprintKey, chooseBlueprint, constantsOf, variantOf } from "../kernel/blueprint.ts";
+import { type Blueprint, blueprintKey, chooseBlueprint, constantsOf, tryVariant, variantOf } from "../kernel/blueprint.ts";
 import { activeArgs } from "../kernel/define.ts";
 import { type Dtype, type HostArray, bytesOf, hostArrayOf, storageBytes } from "../kernel/dtype.ts";
 import { packUniforms, uniformBytes } from "../kernel/layout.ts";
@@ -90,6 +90,14 @@ export function problemKey(node: Dispatch): string {
   return describeNode({ ...node, path: node.kernel.name });
 }
 
+/** The pinned blueprint, where this device would run it as it is: one made for another subgroup width would compute nonsense here. */
+function findPinned({ pinned, device }: PlanContext, node: Dispatch): Blueprint | undefined {
+  const blueprint = pinned?.get(problemKey(node));
+  if (!blueprint || !node.kernel.variants[blueprint.variant]) return undefined;
+  const tried = tryVariant(node, device.traits, blueprint.variant, blueprint.constants);
+  return "blueprint" in tried && blueprintKey(tried.blueprint) === blueprintKey(blueprint) ? blueprint : undefined;
+}
+
 /** Builds a plan from a traced program. `inputs` are the storages that a run fills. */
 export async function buildPlan(context: PlanContext, label: string, traced: Program, inputs: ReadonlyMap<string, Tensor>): Promise<Plan> {
   const { device, pipelines, debug, log } = context;
@@ -98,7 +106,7 @@ export async function buildPlan(context: PlanContext, label: string, traced: Pro
   const layout = layOut(program, { alignment: 256, maxBuffer: limits["maxBufferSize"] ?? 0, maxBinding: limits["maxStorageBufferBindingSize"] ?? 0 });
 
   const chosen = program.nodes.map((node) =>
-    node.kind === "dispatch" ? (context.pinned?.get(problemKey(node)) ?? chooseBlueprint(node, device.traits)) : undefined,
+    node.kind === "dispatch" ? (findPinned(context, node) ?? chooseBlueprint(node, device.traits)) : undefined,
   );
   const compiled = await Promise.all(program.nodes.map((node, i) => (node.kind === "dispatch" ? pipelines.get(node.kernel, chosen[i]!) : undefined)));
 
@@ -163,6 +171,9 @@ export async function buildPlan(context: PlanContext, label: string, traced: Pro
     device.gpu.queue.writeBuffer(uniforms, 0, packed);
     const outputs = new Map([...program.outputs].map(([name, storage]) => [name, { storage, range: rangeOf(storage) }] as const));
     return { steps, outputs, rangeOf, held };
+  }).catch((cause: unknown) => {
+    for (const buffer of own) device.destroyBuffer(buffer);
+    throw cause;
   });
 
   const readback = createReadback(device, label);
@@ -229,7 +240,8 @@ export async function buildPlan(context: PlanContext, label: string, traced: Pro
 
 function writeBuffer(device: Device, buffer: GPUBuffer, offset: number, data: HostArray): void {
   // Writes go in whole words; an odd number of f16 values gets one more.
-  const whole = data.byteLength % 4 === 0 ? data : Uint16Array.of(...(data as Uint16Array), 0);
+  const whole = data.byteLength % 4 === 0 ? data : new Uint16Array(data.length + 1);
+  if (whole !== data) whole.set(data);
   device.gpu.queue.writeBuffer(buffer, offset, whole.buffer as ArrayBuffer, whole.byteOffset, whole.byteLength);
 }
 

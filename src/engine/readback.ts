@@ -10,6 +10,7 @@ export interface Readback {
 
 export function createReadback(device: Device, label: string): Readback {
   const free: { buffer: GPUBuffer; size: number }[] = [];
+  let disposed = false;
   return {
     async read(ranges) {
       const size = ranges.reduce((sum, range) => sum + range.size, 0);
@@ -27,22 +28,28 @@ export function createReadback(device: Device, label: string): Readback {
         offset += range.size;
       }
       device.gpu.queue.submit([encoder.finish()]);
+      let mapped = false;
       try {
         await staging.buffer.mapAsync(MAP_MODE.read, 0, size);
+        mapped = true;
       } catch (cause) {
         // After a loss, or when an earlier command failed, mapping fails: say that rather than this.
         device.assertAlive(label);
         throw cause;
+      } finally {
+        if (!mapped) device.destroyBuffer(staging.buffer);
       }
       device.assertAlive(label);
       const bytes = staging.buffer.getMappedRange(0, size);
       let start = 0;
       const parts = ranges.map((range) => bytes.slice(start, (start += range.size)));
       staging.buffer.unmap();
-      free.push(staging);
+      if (disposed) device.destroyBuffer(staging.buffer);
+      else free.push(staging);
       return parts;
     },
     dispose() {
+      disposed = true;
       for (const { buffer } of free) device.destroyBuffer(buffer);
       free.length = 0;
     },

@@ -28,7 +28,7 @@ export interface TrainState {
   readonly metricsOffset: number;
   /** Keys of the kernels in use: a resumed run takes the same ones, so that its bits are the same. */
   readonly blueprints: readonly string[];
-  /** Versions, adapter, driver: a resumed run on another one is told that its bits may differ. */
+  /** Versions, adapter, driver, as the run began. */
   readonly environment: JsonObject;
 }
 
