@@ -26,7 +26,7 @@ export async function takeLock(path: string): Promise<{ release(): Promise<void>
   await explain("lock", path, async () => {
     for (let attempt = 0; ; attempt++) {
       if (await placeLock(path, mine)) return;
-      const found = await readFile(path, "utf8").catch(() => undefined);
+      const found = await readIfThere(path);
       if (found === undefined) continue;
       const holder = parseHolder(found);
       if (holder === undefined ? attempt < PATIENCE.tries : isHeld(holder)) {
@@ -46,6 +46,16 @@ export async function takeLock(path: string): Promise<{ release(): Promise<void>
       if ((await readFile(path, "utf8").catch(() => undefined)) === mine) await rm(path, { force: true });
     },
   };
+}
+
+/** The text of a file, undefined where it has just gone; one that is there and cannot be read would be waited for without end. */
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return undefined;
+    throw error;
+  }
 }
 
 /** Makes the file with its content in one step, so that nobody reads half of it. False where it exists. */
@@ -85,7 +95,7 @@ async function placeLock(path: string, content: string): Promise<boolean> {
 async function removeStale(path: string, stale: string, mine: string): Promise<boolean> {
   const guard = `${path}.takeover`;
   if (!(await placeLock(guard, mine))) {
-    const other = parseHolder((await readFile(guard, "utf8").catch(() => undefined)) ?? mine);
+    const other = parseHolder((await readIfThere(guard)) ?? mine);
     if (other === undefined || !isHeld(other)) await rm(guard, { force: true });
     return false;
   }

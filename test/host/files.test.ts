@@ -140,6 +140,12 @@ describe.each(worlds)("%s", (_, world) => {
     expect(text(await files.read(`${top}/file`))).toBe("x");
   });
 
+  test("a folder in a lock's place is told, not waited for", async () => {
+    const { files, top } = await world();
+    await files.makeFolder(`${top}/folder/lock`);
+    expect((await failure(() => files.lock(`${top}/folder/lock`))).exitCode).toBe(73);
+  });
+
   test("a lock is held once, and free again after its release", async () => {
     const { files, top } = await world();
     const first = await files.lock(`${top}/lock`);
