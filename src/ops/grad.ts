@@ -1,6 +1,6 @@
 // Reverse-mode differentiation of a trace: follows makers back and adds up what arrives.
 import { ShapeError } from "../engine/errors.ts";
-import { sizeOf, type Tensor } from "../engine/trace.ts";
+import { reshape, sizeOf, type Tensor } from "../engine/trace.ts";
 import { add } from "./arithmetic.ts";
 
 /**
@@ -24,8 +24,10 @@ export function gradients(y: Tensor, wanted: readonly Tensor[], dy: Tensor): (Te
       if (!thunk || !onTheWay.has(input)) return;
       const part = thunk();
       if (sizeOf(part.shape) !== sizeOf(input.shape)) throw new ShapeError(op, `the gradient of input ${i} has shape [${part.shape.join(", ")}], expected [${input.shape.join(", ")}]`);
+      // Rules may give a gradient flat; added as they come, [n] and [n, 1] would broadcast.
+      const shaped = reshape(part, input.shape);
       const before = arrived.get(input);
-      arrived.set(input, before ? add(before, part) : part);
+      arrived.set(input, before ? add(before, shaped) : shaped);
     });
   }
   return wanted.map((tensor) => arrived.get(tensor));

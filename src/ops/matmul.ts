@@ -3,6 +3,7 @@ import { matmul as kernel } from "../../kernels/matmul/matmul.ts";
 import { ShapeError } from "../engine/errors.ts";
 import { dispatch, reshape, sizeOf, withGradient, type Tensor } from "../engine/trace.ts";
 import type { GradientCase } from "./gradient-case.ts";
+import { add } from "./arithmetic.ts";
 import { sum } from "./reduce.ts";
 
 export interface MatmulOptions {
@@ -109,6 +110,11 @@ export const gradientCases: readonly GradientCase[] = [
   product("shared right operand", [3, 5, 7], [7, 6]),
   product("shared left operand", [5, 7], [3, 7, 6]),
   product("shared transposed left operand", [7, 5], [3, 7, 6], { ta: true }),
+  {
+    name: "matmul whose left operand is shared once and plain once",
+    inputs: { a: { shape: [5, 7] }, b: { shape: [3, 7, 6] }, c: { shape: [7, 6] } },
+    build: (x) => add(matmul(x["a"]!, x["b"]!), matmul(x["a"]!, x["c"]!)),
+  },
   product("cut into parts", [1024, 3], [1024, 4], { ta: true }),
   {
     name: "matmul with bias",
