@@ -94,7 +94,7 @@ export const momentsMerge = defineKernel({
 /** Moves running statistics towards those of a batch, as PyTorch does: by `momentum`, with the unbiased variance. */
 export const runningUpdate = defineKernel({
   name: "running-update",
-  doc: "running += momentum · (batch − running) for mean and variance, the batch's variance multiplied by rows/(rows − 1).",
+  doc: "running += momentum · (batch − running) for mean and variance, the batch's variance multiplied by rows/(rows − 1). A channel whose batch is not finite stays as it is.",
   dims: ["rows", "c"],
   scalars: ["momentum"],
   args: {
@@ -113,6 +113,7 @@ export const runningUpdate = defineKernel({
   inputs: { variance: (random) => random(), runningVariance: (random) => random() },
   reference({ mean, variance, runningMean, runningVariance }, { rows, c, momentum }, { round }) {
     for (let j = 0; j < c; j++) {
+      if (!Number.isFinite(mean[j]) || !Number.isFinite(variance[j])) continue;
       const unbiased = round(variance[j]! * round(rows / (Math.max(rows, 2) - 1)));
       runningMean[j] = round(runningMean[j]! + round(momentum * round(mean[j]! - runningMean[j]!)));
       runningVariance[j] = round(runningVariance[j]! + round(momentum * round(unbiased - runningVariance[j]!)));

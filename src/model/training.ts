@@ -18,7 +18,7 @@ import { bindParameters, createWeights, type Parameters } from "./parameters.ts"
 import { encode, findPreset, project } from "./presets.ts";
 import { warmupCosine } from "./schedule.ts";
 
-/** What a step reports. A skipped step changed nothing. */
+/** What a step reports. A skipped step changed no weight, moment or count; running statistics follow every batch of which they are finite. */
 export interface StepMetrics {
   readonly loss: number;
   /** Loss above its floor, the entropy of the targets: the Kullback–Leibler divergence that training can remove. */

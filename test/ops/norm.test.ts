@@ -56,6 +56,22 @@ test("training moves the running statistics by the momentum, with the unbiased v
   engine.free(variance);
 });
 
+test("a batch that is not finite leaves the running statistics of its channel alone", async () => {
+  const mean = engine.state("running mean", [C], "f32", new Float32Array(C).fill(2));
+  const variance = engine.state("running variance", [C], "f32", new Float32Array(C).fill(3));
+  const plan = await engine.plan(({ x }) => ({ y: batchNorm(x, ones(), zeros(), { running: { mean, variance }, training: true }) }), { x: f32(ROWS, C) });
+  const x = values(ROWS * C);
+  x[C + 1] = NaN;
+  x[5 * C + 2] = Infinity;
+  await plan.run({ x });
+  for (const [state, before] of [[mean, 2], [variance, 3]] as const) {
+    const after = [...(await engine.read(state))];
+    expect(after.map((value) => value === before)).toEqual([false, true, true, false]);
+    engine.free(state);
+  }
+  plan.dispose();
+});
+
 test("running statistics stay as they are in inference, and in training with update off", async () => {
   const mean = engine.state("running mean", [C], "f32", Float32Array.of(1, 2, 3, 4));
   const variance = engine.state("running variance", [C], "f32", Float32Array.of(0.25, 1, 4, 16));
