@@ -101,7 +101,12 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     const state = resumed?.checkpoint.state;
     const pinned = new Map((state?.blueprints ?? []).map((text) => JSON.parse(text) as [string, Blueprint]));
     step = await buildTrainingStep(engine, config, pinned);
-    if (state) step.restore(loadTensors(state));
+    if (state) {
+      const kept = new Set(step.pinned);
+      const lost = state.blueprints.filter((text) => !kept.has(text)).length;
+      if (lost > 0) note(`resume: ${lost} of ${state.blueprints.length} kernels of the checkpoint do not fit this device or build; others take their place, so the bits will differ`);
+      step.restore(loadTensors(state));
+    }
     const batches = createBatches(dataset, cache, sampler, config);
     let done = state?.step ?? 0;
     const snapshot = async (): Promise<TrainState> => ({
@@ -160,12 +165,13 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
         memory: engine.device.ledger().total,
       });
       if (pending.length >= FLUSH_EVERY) await flush();
+      // Before the checkpoint: an event written after it would be missing where the run is killed in between.
+      if (done % FLUSH_EVERY === 0) await run.appendScalars(done, Date.now() / 1000, scalarsOf(last));
       if (done % config.checkpoint.every === 0 && done < config.steps) {
         await flush();
         await saveCheckpoint(files, run.checkpoints, await snapshot(), config.checkpoint.keep);
         saved = done;
       }
-      if (done % FLUSH_EVERY === 0) await run.appendScalars(done, Date.now() / 1000, scalarsOf(last));
     }
     await flush();
     const finished = done >= config.steps;
