@@ -159,10 +159,11 @@ export async function openDevice(handle: AdapterHandle, log: (line: string) => v
       } catch (cause) {
         thrown = cause;
       }
+      const asked = total - before; // other guards go on while this one waits
       const errors = await Promise.all([gpu.popErrorScope(), gpu.popErrorScope(), gpu.popErrorScope()]).catch(() => [null, null, null]);
       if (lost !== undefined) throw new DeviceLost(operation, lost);
       const [validation, memory, internal] = errors;
-      if (memory) throw new OutOfMemory(operation, total - before, before);
+      if (memory) throw new OutOfMemory(operation, asked, before);
       const error = validation ?? internal;
       if (error) {
         log(error.message);
