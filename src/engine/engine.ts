@@ -1,7 +1,7 @@
 // The engine: one device with its pipelines, its state and its plans. It knows no kernel by name.
 import type { AdapterHandle } from "../host/adapter.ts";
 import type { Blueprint } from "../kernel/blueprint.ts";
-import { type Dtype, type HostArray, bytesOf, hostArrayOf, storageBytes } from "../kernel/dtype.ts";
+import { type Dtype, type HostArray, bytesOf, describeMismatch, hostArrayOf, storageBytes } from "../kernel/dtype.ts";
 import type { DebugSwitch } from "./debug.ts";
 import { BUFFER_USAGE } from "./constants.ts";
 import { openDevice, type Device } from "./device.ts";
@@ -111,8 +111,8 @@ export async function createEngine(handle: AdapterHandle, options: EngineOptions
     write(tensor, data) {
       const { buffer, offset } = stateOf(tensor);
       const { count, dtype, name } = tensor.storage;
-      if (data.length !== count || data.BYTES_PER_ELEMENT !== bytesOf(dtype))
-        throw new ShapeError("engine.write", `${data.length} elements of ${data.BYTES_PER_ELEMENT} bytes for ${name}, expected ${dtype}[${tensor.shape.join(", ")}]`);
+      const mismatch = describeMismatch(dtype, count, data);
+      if (mismatch) throw new ShapeError("engine.write", `${name} [${tensor.shape.join(", ")}] gets ${mismatch}`);
       if (data.byteLength % 4 !== 0) throw new ShapeError("engine.write", `${name} has an odd number of 2-byte elements; write it as a whole number of words`);
       device.gpu.queue.writeBuffer(buffer.buffer, offset * bytesOf(dtype), data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
     },

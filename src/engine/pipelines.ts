@@ -27,6 +27,7 @@ export function createPipelines(device: Device, dump?: (key: string, code: strin
       if (known) return known;
       const made = compile(device, kernel, blueprint, key, dump);
       cache.set(key, made);
+      made.catch(() => cache.delete(key)); // asked for again, it is tried again
       return made;
     },
     get count() {

@@ -1,7 +1,7 @@
 // A plan: a traced program with its memory laid out, its pipelines compiled and its bind groups made, ready to be replayed.
 import { type Blueprint, blueprintKey, chooseBlueprint, constantsOf, tryVariant, variantOf } from "../kernel/blueprint.ts";
 import { activeArgs } from "../kernel/define.ts";
-import { type Dtype, type HostArray, bytesOf, hostArrayOf, storageBytes } from "../kernel/dtype.ts";
+import { type Dtype, type HostArray, bytesOf, describeMismatch, hostArrayOf, storageBytes } from "../kernel/dtype.ts";
 import { packUniforms, uniformBytes } from "../kernel/layout.ts";
 import { cutGrid, MAX_DISPATCH_SECONDS } from "./cut.ts";
 import type { DebugSwitch } from "./debug.ts";
@@ -196,8 +196,8 @@ export async function buildPlan(context: PlanContext, label: string, traced: Pro
       const data = values[name];
       const buffer = built.held.get(tensor.storage);
       if (!data || !buffer) throw new ShapeError(`plan ${label}`, `input ${name} is missing`);
-      if (data.length !== tensor.storage.count || data.BYTES_PER_ELEMENT !== bytesOf(tensor.dtype))
-        throw new ShapeError(`plan ${label}`, `input ${name} has ${data.length} elements of ${data.BYTES_PER_ELEMENT} bytes, expected ${tensor.dtype}[${tensor.shape.join(", ")}]`);
+      const mismatch = describeMismatch(tensor.dtype, tensor.storage.count, data);
+      if (mismatch) throw new ShapeError(`plan ${label}`, `input ${name} ${tensor.dtype}[${tensor.shape.join(", ")}] gets ${mismatch}`);
       writeBuffer(device, buffer, 0, data);
     }
   };

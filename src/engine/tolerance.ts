@@ -43,7 +43,7 @@ export function compare(got: ArrayLike<number>, truth: ArrayLike<number>, yardst
   let yard = 0;
   for (let i = 0; i < truth.length; i++) {
     squares += truth[i]! ** 2;
-    yard = Math.max(yard, Math.abs(yardstick[i]! - truth[i]!));
+    yard = Math.max(yard, Math.abs(yardstick[i]! - truth[i]!)); // NaN stays NaN
   }
   const rms = Math.sqrt(squares / Math.max(1, truth.length));
   const epsilon = epsilonOf(dtype);
@@ -54,7 +54,8 @@ export function compare(got: ArrayLike<number>, truth: ArrayLike<number>, yardst
     const size = Math.abs(truth[i]!);
     const allowed = 4 * yard + epsilon * size + allowance * Math.max(size, rms) + tiny;
     const error = Math.abs(got[i]! - truth[i]!);
-    const ratio = Number.isNaN(error) ? Infinity : error === 0 ? 0 : error / allowed;
+    // A yardstick that overflowed would allow anything.
+    const ratio = Number.isNaN(error) || !Number.isFinite(allowed) ? Infinity : error === 0 ? 0 : error / allowed;
     if (ratio > worst.ratio) worst = { ratio, index: i, error };
   }
   return {

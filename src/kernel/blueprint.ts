@@ -1,4 +1,5 @@
 // A blueprint: which text of a kernel runs. Plain data; its key names the pipeline, the profiler's row and the tuner's entry.
+import { EXIT_CODES, UserError } from "../errors.ts";
 import type { Constants, Kernel, Numbers, Traits } from "./define.ts";
 import type { Dtype } from "./dtype.ts";
 import { defaultsOf } from "./template.ts";
@@ -74,7 +75,7 @@ export function chooseBlueprint(problem: Problem, traits: Traits): Blueprint {
     if ("blueprint" in tried) return tried.blueprint;
     reason = tried.reason;
   }
-  throw new Error(`${problem.kernel.name} ${problem.dtype}: no variant can run: ${reason}`);
+  throw new UserError(EXIT_CODES.unavailable, `${problem.kernel.name} ${problem.dtype}: no variant can run here: ${reason}`, ["Use f32, or another adapter; `cytonet doctor` lists what there is."]);
 }
 
 /** Whether `Elem` of this dtype exists as a blueprint type. */

@@ -18,6 +18,14 @@ export function epsilonOf(dtype: Dtype): number {
   return dtype === "f32" ? 2 ** -23 : dtype === "f16" ? 2 ** -10 : 0;
 }
 
+const HOST_ARRAYS = { f32: "Float32Array", f16: "Uint16Array", u32: "Uint32Array", i32: "Int32Array" } as const;
+
+/** What is wrong with `data` as the host array of `count` elements of a dtype, or undefined: other types would be taken for other bits. */
+export function describeMismatch(dtype: Dtype, count: number, data: HostArray): string | undefined {
+  const type = Object.prototype.toString.call(data).slice(8, -1);
+  return type === HOST_ARRAYS[dtype] && data.length === count ? undefined : `a ${type} of ${data.length}, expected a ${HOST_ARRAYS[dtype]} of ${count}`;
+}
+
 /** Bytes that a buffer of `count` elements takes: whole 4-byte words, as WebGPU copies demand, and at least one. */
 export function storageBytes(dtype: Dtype, count: number): number {
   return Math.max(4, Math.ceil((count * BYTES[dtype]) / 4) * 4);

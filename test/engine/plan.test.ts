@@ -215,8 +215,9 @@ describe("mistakes", () => {
     const [x, w] = [draw(12, 7), draw(16, 8)];
     await expect(plan.run({ x, w, z: x })).rejects.toThrow(new ShapeError("plan step", "no input z; there are x, w"));
     await expect(plan.run({ x })).rejects.toThrow(/plan step: input w is missing/);
-    await expect(plan.run({ x, w: x })).rejects.toThrow(/plan step: input w has 12 elements of 4 bytes, expected f32\[4, 4\]/);
-    await expect(plan.run({ x: new Uint16Array(12), w })).rejects.toThrow(/input x has 12 elements of 2 bytes/);
+    await expect(plan.run({ x, w: x })).rejects.toThrow(/plan step: input w f32\[4, 4\] gets a Float32Array of 12, expected a Float32Array of 16/);
+    await expect(plan.run({ x: new Uint16Array(12), w })).rejects.toThrow(/input x f32.* gets a Uint16Array of 12, expected a Float32Array of 12/);
+    await expect(plan.run({ x: new Uint32Array(12), w })).rejects.toThrow(/gets a Uint32Array of 12, expected a Float32Array of 12/);
     expect(Array.from((await plan.run({ x, w }))["y"]!)).toHaveLength(12);
     plan.dispose();
   });
