@@ -1,6 +1,7 @@
 // The descriptor of the second stage of SpatialNCE's mean over anchors.
 import { as, defineKernel, read, write } from "../../src/kernel/define.ts";
 import naive from "./anchor-means.naive.wgsl?raw";
+import tree from "./anchor-means.tree.wgsl?raw";
 
 /** Mean loss, mean entropy, their difference, and the number of anchors; all 0 without an anchor. */
 export const anchorMeans = defineKernel({
@@ -15,7 +16,8 @@ export const anchorMeans = defineKernel({
     divergence: as("f32", write(1)),
     anchors: as("f32", write(1)),
   },
-  variants: { naive: { source: naive, grid: () => [1, 1, 1] } },
+  variants: { naive: { source: naive, grid: () => [1, 1, 1] }, tree: { source: tree, grid: () => [1, 1, 1] } },
+  choose: (_, { barriers }) => [{ variant: barriers === "dear" ? "naive" : "tree" }],
   flops: ({ parts }) => 3 * parts,
   builtins: { division: 1 },
   inputs: { sums: (random, index) => (index % 3 === 2 ? Math.floor(4 * random()) : random()) },

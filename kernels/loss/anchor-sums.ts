@@ -1,6 +1,7 @@
 // The descriptor of the first stage of SpatialNCE's mean over anchors.
 import { as, ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
 import naive from "./anchor-sums.naive.wgsl?raw";
+import vec4 from "./anchor-sums.vec4.wgsl?raw";
 
 /** At most this many parts: one invocation of the second stage then adds few enough. */
 const PARTS = 256;
@@ -18,7 +19,10 @@ export const anchorSums = defineKernel({
     mass: as("f32", read("n")),
     sums: as("f32", write("parts", 3)),
   },
-  variants: { naive: { source: naive, grid: ({ parts }) => [ceilDiv(parts, 64), 1, 1] } },
+  variants: {
+    naive: { source: naive, grid: ({ parts }) => [ceilDiv(parts, 64), 1, 1] },
+    vec4: { source: vec4, grid: ({ parts }) => [ceilDiv(parts / 4, 64), 1, 1], legal: ({ n, parts }) => n % 4 === 0 && parts % 4 === 0 },
+  },
   flops: ({ n }) => 3 * n,
   inputs: { mass: (random) => Math.max(0, random() - 0.3) },
   reference({ loss, entropy, mass, sums }, { n, parts }, { round }) {
