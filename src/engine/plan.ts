@@ -205,6 +205,10 @@ export async function buildPlan(context: PlanContext, label: string, traced: Pro
   const collect = (read: Promise<ArrayBuffer[]>) =>
     read.then((parts) => Object.fromEntries([...built.outputs].map(([name, { storage }], i) => [name, hostArrayOf(storage.dtype, parts[i]!, storage.count)])));
 
+  // What fails on the device fails somewhere in a submit: its dispatches are as near as an error can point. CYTONET_DEBUG=nan runs them one by one.
+  const paths = built.steps.map((step) => step.node.path);
+  const operation = `plan ${label}${paths.length ? `, dispatching ${paths[0]}${paths.length > 1 ? ` to ${paths.at(-1)}` : ""}` : ""}`;
+
   const plan: Plan = {
     statistics,
     program,
@@ -215,7 +219,7 @@ export async function buildPlan(context: PlanContext, label: string, traced: Pro
       else if (debug.has("time")) (await timeSteps(device, built.steps)).forEach((timing) => log(printTiming(timing)));
       const inSteps = debug.has("nan") || debug.has("time");
       return collect(
-        device.guard(`plan ${label}`, () => {
+        device.guard(operation, () => {
           if (!inSteps) replay(device, label, built.steps);
           return readback.read([...built.outputs.values()].map(({ range }) => range));
         }),

@@ -242,7 +242,7 @@ describe("mistakes", () => {
   });
 });
 
-test("a device that goes away ends the run with an error that names the plan", async () => {
+test("a device that goes away ends the run with an error that names the plan and what it dispatched", async () => {
   const doomed = await createEngine(handles[2]!);
   const plan = await doomed.plan(({ x, w }) => ({ y: matmul(x, w) }), { x: f32(64, 64), w: f32(64, 64) }, { label: "training step" });
   const values = { x: draw(4096, 9), w: draw(4096, 10) };
@@ -251,7 +251,7 @@ test("a device that goes away ends the run with an error that names the plan", a
   doomed.device.gpu.destroy();
   const error = await running;
   expect(error).toBeInstanceOf(DeviceLost);
-  expect((error as DeviceLost).message).toMatch(/training step.*the device was lost/);
+  expect((error as DeviceLost).message).toMatch(/training step, dispatching \S+.*the device was lost/);
   expect((error as DeviceLost).exitCode).toBe(74);
   await expect(plan.run(values)).rejects.toBeInstanceOf(DeviceLost);
   doomed.dispose();
