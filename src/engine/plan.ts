@@ -177,9 +177,10 @@ export async function buildPlan(context: PlanContext, label: string, traced: Pro
   });
 
   const readback = createReadback(device, label);
+  const submits = groupSubmits(built.steps);
   const statistics: PlanStatistics = {
     dispatches: built.steps.reduce((sum, step) => sum + (step.kind === "dispatch" ? step.pieces.length : 1), 0),
-    submits: countSubmits(built.steps),
+    submits: submits.length,
     pipelines: new Set(chosen.filter((b) => b !== undefined).map(blueprintKey)).size,
     flops: program.nodes.reduce((sum, node) => sum + flopsOf(node), 0),
     bytesMoved: program.nodes.reduce((sum, node) => sum + bytesMoved(node), 0),
@@ -220,7 +221,7 @@ export async function buildPlan(context: PlanContext, label: string, traced: Pro
       const inSteps = debug.has("nan") || debug.has("time");
       return collect(
         device.guard(operation, () => {
-          if (!inSteps) replay(device, label, built.steps);
+          if (!inSteps) replay(device, label, submits);
           return readback.read([...built.outputs.values()].map(({ range }) => range));
         }),
       );
@@ -249,54 +250,51 @@ function writeBuffer(device: Device, buffer: GPUBuffer, offset: number, data: Ho
   device.gpu.queue.writeBuffer(buffer, offset, whole.buffer as ArrayBuffer, whole.byteOffset, whole.byteLength);
 }
 
-/** One pass and one submit, unless copies interrupt the pass or the predicted work calls for another submit. */
-function replay(device: Device, label: string, steps: readonly Step[]): void {
-  const { gpu } = device;
-  let encoder: GPUCommandEncoder | undefined;
-  let pass: GPUComputePassEncoder | undefined;
+/** A copy, or the launch of one piece of a dispatch. */
+type Command = CopyStep | { readonly kind: "launch"; readonly pipeline: GPUComputePipeline; readonly bindGroup: GPUBindGroup; readonly size: readonly [number, number, number] };
+
+/** The commands of each submit: one for all, unless the predicted work calls for another. */
+function groupSubmits(steps: readonly Step[]): readonly (readonly Command[])[] {
+  let group: Command[] = [];
+  const groups = [group];
   let seconds = 0;
-  const endPass = () => {
-    pass?.end();
-    pass = undefined;
-  };
-  const submit = () => {
-    endPass();
-    if (encoder) gpu.queue.submit([encoder.finish()]);
-    encoder = undefined;
-    seconds = 0;
-  };
   for (const step of steps) {
-    if (step.kind === "copy") {
-      endPass();
-      encoder ??= gpu.createCommandEncoder({ label });
-      encoder.copyBufferToBuffer(step.from.buffer, step.from.offset, step.to.buffer, step.to.offset, step.from.size);
-      continue;
-    }
-    for (const piece of step.pieces) {
-      if (seconds > 0 && seconds + piece.seconds > MAX_DISPATCH_SECONDS) submit();
-      encoder ??= gpu.createCommandEncoder({ label });
-      pass ??= encoder.beginComputePass({ label });
-      pass.setPipeline(step.pipeline);
-      pass.setBindGroup(0, piece.bindGroup);
-      pass.dispatchWorkgroups(...piece.size);
-      seconds += piece.seconds;
-    }
+    if (step.kind === "copy") group.push(step);
+    else
+      for (const piece of step.pieces) {
+        if (seconds > 0 && seconds + piece.seconds > MAX_DISPATCH_SECONDS) {
+          groups.push((group = []));
+          seconds = 0;
+        }
+        group.push({ kind: "launch", pipeline: step.pipeline, bindGroup: piece.bindGroup, size: piece.size });
+        seconds += piece.seconds;
+      }
   }
-  submit();
+  return groups;
 }
 
-function countSubmits(steps: readonly Step[]): number {
-  let submits = 1;
-  let seconds = 0;
-  for (const step of steps)
-    for (const piece of step.kind === "dispatch" ? step.pieces : []) {
-      if (seconds > 0 && seconds + piece.seconds > MAX_DISPATCH_SECONDS) {
-        submits++;
-        seconds = 0;
+/** One pass a submit, unless copies interrupt it. */
+function replay(device: Device, label: string, submits: readonly (readonly Command[])[]): void {
+  const { gpu } = device;
+  for (const commands of submits) {
+    if (commands.length === 0) continue;
+    const encoder = gpu.createCommandEncoder({ label });
+    let pass: GPUComputePassEncoder | undefined;
+    for (const command of commands) {
+      if (command.kind === "copy") {
+        pass?.end();
+        pass = undefined;
+        encoder.copyBufferToBuffer(command.from.buffer, command.from.offset, command.to.buffer, command.to.offset, command.from.size);
+        continue;
       }
-      seconds += piece.seconds;
+      pass ??= encoder.beginComputePass({ label });
+      pass.setPipeline(command.pipeline);
+      pass.setBindGroup(0, command.bindGroup);
+      pass.dispatchWorkgroups(...command.size);
     }
-  return submits;
+    pass?.end();
+    gpu.queue.submit([encoder.finish()]);
+  }
 }
 
 /** Runs step by step and looks at every float that a step wrote, by its bits: compilers may assume that NaN does not exist. */
@@ -307,7 +305,7 @@ async function runScanning(device: Device, label: string, steps: readonly Step[]
       const { writes } = accessesOf(step.node);
       const floats = writes.filter((s) => s.dtype === "f32" || s.dtype === "f16");
       const parts = await device.guard(step.node.path, () => {
-        replay(device, label, [step]);
+        replay(device, label, groupSubmits([step]));
         return readback.read(floats.map(rangeOf));
       });
       floats.forEach((storage, i) => {
@@ -367,7 +365,7 @@ async function timeSteps(device: Device, steps: readonly Step[]): Promise<Timing
     for (const step of steps) {
       await device.gpu.queue.onSubmittedWorkDone();
       const start = performance.now();
-      replay(device, "timing", [step]);
+      replay(device, "timing", groupSubmits([step]));
       await device.gpu.queue.onSubmittedWorkDone();
       milliseconds.push(performance.now() - start);
     }
