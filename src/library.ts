@@ -9,7 +9,8 @@ export { createMemoryFiles } from "./host/files-memory.ts";
 // The engine: devices, plans, and what can go wrong on them.
 export { createEngine, f32, u32, type Engine, type EngineOptions, type PlanOptions } from "./engine/engine.ts";
 export type { Device, Fingerprint, Ledger } from "./engine/device.ts";
-export type { InputSpec, Plan, PlanStatistics, Timing } from "./engine/plan.ts";
+export type { InputSpec, Plan, PlanStatistics } from "./engine/plan.ts";
+export type { Timing } from "./engine/timing.ts";
 export { constant, dispatch, scope, withGradient, type Tensor } from "./engine/trace.ts";
 export { parseDebug, DEBUG_SWITCHES, type DebugSwitch } from "./engine/debug.ts";
 export { DeviceError, DeviceLost, formatBytes, OutOfMemory, ShaderError, ShapeError, Unavailable } from "./engine/errors.ts";

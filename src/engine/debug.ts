@@ -4,6 +4,7 @@ import { EXIT_CODES, UserError, suggest } from "../errors.ts";
 /** What each switch prints. */
 export const DEBUG_SWITCHES = {
   shapes: "every traced operation with its shapes, and what each pass changed",
+  dispatch: "runs plans one dispatch at a time: what goes wrong on the device gets the one dispatch's name",
   nan: "runs plans one dispatch at a time and names the first that makes a NaN or an infinity",
   wgsl: "the WGSL of every pipeline as it is compiled",
   time: "one line per kernel: milliseconds, GFLOP/s and GB/s",

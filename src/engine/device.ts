@@ -1,6 +1,7 @@
 // The device: features and limits asked for and recorded, every buffer counted, every error turned into an exception with a name.
 import type { AdapterHandle } from "../host/adapter.ts";
 import type { Traits } from "../kernel/define.ts";
+import { UserError } from "../errors.ts";
 import { DeviceError, DeviceLost, OutOfMemory, Unavailable, formatBytes } from "./errors.ts";
 
 const FEATURES = ["shader-f16", "subgroups", "timestamp-query", "subgroup-size-control", "chromium-experimental-subgroup-matrix"];
@@ -14,6 +15,9 @@ const LIMITS = [
   "maxComputeWorkgroupSizeY",
   "maxComputeWorkgroupSizeZ",
 ] as const;
+
+/** How long to wait for the reason of a failure, ms. */
+const LOSS_IS_TOLD_MS = 200;
 
 /** What buffers are for; memory is counted by it. */
 export type Purpose = "activations" | "state" | "inputs" | "constants" | "uniforms" | "readback" | "check";
@@ -48,8 +52,11 @@ export interface Device {
   createBuffer(purpose: Purpose, label: string, bytes: number, usage: number): GPUBuffer;
   destroyBuffer(buffer: GPUBuffer): void;
   ledger(): Ledger;
-  /** Runs device commands; validation errors, lack of memory and loss become exceptions that name `operation`. */
-  guard<T>(operation: string, body: () => T): Promise<Awaited<T>>;
+  /**
+   * Runs device commands; validation errors, lack of memory and loss become exceptions that name the operation. It may be a function, asked
+   * when something went wrong: what was under way is then known better.
+   */
+  guard<T>(operation: string | (() => string), body: () => T): Promise<Awaited<T>>;
   /** Throws where the device is lost or reported an error outside any guard. */
   assertAlive(operation: string): void;
   dispose(): void;
@@ -96,7 +103,9 @@ export async function openDevice(handle: AdapterHandle, log: (line: string) => v
   let peak = 0;
   let lost: string | undefined;
   let disposed = false;
-  let stray: string | undefined;
+  let stray: string | OutOfMemory | undefined;
+  /** Buffers that were asked for, of which the device has not said yet whether there is memory. */
+  const allocations = new Set<Promise<void>>();
   void gpu.lost.then((info) => {
     if (!disposed) lost = info.message || info.reason || "unknown reason";
   });
@@ -109,10 +118,21 @@ export async function openDevice(handle: AdapterHandle, log: (line: string) => v
     if (disposed) throw new DeviceError(`${operation}: the engine has been disposed`);
     if (lost !== undefined) throw new DeviceLost(operation, lost);
     if (stray !== undefined) {
-      const message = stray;
+      const problem = stray;
       stray = undefined;
-      throw new DeviceError(`${operation}: ${firstLines(message)}`);
+      throw typeof problem === "string" ? new DeviceError(`${operation}: ${firstLines(problem)}`) : problem;
     }
+  };
+  // Promises of a device that goes may fail before its loss is told.
+  const settle = () => Promise.race([gpu.lost, new Promise((resolve) => setTimeout(resolve, LOSS_IS_TOLD_MS))]);
+
+  const destroyBuffer = (buffer: GPUBuffer) => {
+    const entry = sizes.get(buffer);
+    if (!entry) return;
+    sizes.delete(buffer);
+    live[entry.purpose] = (live[entry.purpose] ?? 0) - entry.bytes;
+    total -= entry.bytes;
+    buffer.destroy();
   };
 
   return {
@@ -125,29 +145,36 @@ export async function openDevice(handle: AdapterHandle, log: (line: string) => v
       assertAlive(label);
       if (bytes > (limits["maxBufferSize"] ?? 0))
         throw new Unavailable(`${label}: ${formatBytes(bytes)} in one buffer, the device allows ${formatBytes(limits["maxBufferSize"] ?? 0)}`, ["Use a smaller batch or a smaller patch."]);
+      const before = total;
       let buffer: GPUBuffer;
+      gpu.pushErrorScope("out-of-memory");
       try {
         buffer = gpu.createBuffer({ label, size: bytes, usage });
       } catch (cause) {
-        throw new OutOfMemory(`${label} (${String(cause)})`, bytes, total);
+        gpu.popErrorScope().catch(() => {});
+        throw new OutOfMemory(`${label} (${String(cause)})`, bytes, before);
       }
+      const outcome = gpu.popErrorScope().then(
+        (error) => {
+          if (!error) return;
+          destroyBuffer(buffer);
+          if (!(stray instanceof OutOfMemory)) stray = new OutOfMemory(label, bytes, before);
+        },
+        () => {},
+      );
+      allocations.add(outcome);
+      void outcome.then(() => allocations.delete(outcome));
       sizes.set(buffer, { purpose, bytes });
       live[purpose] = (live[purpose] ?? 0) + bytes;
       total += bytes;
       peak = Math.max(peak, total);
       return buffer;
     },
-    destroyBuffer(buffer) {
-      const entry = sizes.get(buffer);
-      if (!entry) return;
-      sizes.delete(buffer);
-      live[entry.purpose] = (live[entry.purpose] ?? 0) - entry.bytes;
-      total -= entry.bytes;
-      buffer.destroy();
-    },
+    destroyBuffer,
     ledger: () => ({ live: { ...live }, total, peak, buffers: sizes.size }),
     async guard(operation, body) {
-      assertAlive(operation);
+      const name = typeof operation === "string" ? () => operation : operation;
+      assertAlive(name());
       for (const filter of ["internal", "out-of-memory", "validation"] as const) gpu.pushErrorScope(filter);
       const before = total;
       let result: unknown;
@@ -160,17 +187,26 @@ export async function openDevice(handle: AdapterHandle, log: (line: string) => v
         thrown = cause;
       }
       const asked = total - before; // other guards go on while this one waits
-      const errors = await Promise.all([gpu.popErrorScope(), gpu.popErrorScope(), gpu.popErrorScope()]).catch(() => [null, null, null]);
-      if (lost !== undefined) throw new DeviceLost(operation, lost);
+      const errors = await Promise.all([gpu.popErrorScope(), gpu.popErrorScope(), gpu.popErrorScope()]).catch(() => settle().then(() => []));
+      await Promise.all(allocations);
+      if (lost !== undefined) throw new DeviceLost(name(), lost);
+      if (stray instanceof OutOfMemory) assertAlive(name()); // a buffer without memory is why whatever uses it is invalid
       const [validation, memory, internal] = errors;
-      if (memory) throw new OutOfMemory(operation, asked, before);
+      if (memory) throw new OutOfMemory(name(), asked, before);
       const error = validation ?? internal;
       if (error) {
         log(error.message);
-        throw new DeviceError(`${operation}: ${firstLines(error.message)}`);
+        throw new DeviceError(`${name()}: ${firstLines(error.message)}`);
       }
       if (thrown !== undefined) throw thrown;
-      return (await result) as never;
+      const value = await Promise.resolve(result).catch(async (cause: unknown) => {
+        // After a loss, or when an earlier command failed, mapping fails: say that rather than this.
+        if (!(cause instanceof UserError)) await settle();
+        assertAlive(name());
+        throw cause;
+      });
+      assertAlive(name()); // what came back after a loss is not to be trusted
+      return value as never;
     },
     dispose() {
       if (disposed) return;

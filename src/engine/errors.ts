@@ -48,6 +48,7 @@ export class DeviceLost extends UserError {
   constructor(operation: string, reason: string) {
     super(EXIT_CODES.io, `${operation}: the device was lost (${reason})`, [
       "Run it again; a training run continues from its last checkpoint with --resume.",
+      "If it happens again, CYTONET_DEBUG=dispatch runs one dispatch at a time and names the one.",
     ]);
     this.name = "DeviceLost";
   }

@@ -3,7 +3,7 @@ import { type Blueprint, blueprintKey, chooseBlueprint, constantsOf, tryVariant,
 import { activeArgs } from "../kernel/define.ts";
 import { type Dtype, type HostArray, bytesOf, describeMismatch, hostArrayOf, storageBytes } from "../kernel/dtype.ts";
 import { packUniforms, uniformBytes } from "../kernel/layout.ts";
-import { cutGrid, MAX_DISPATCH_SECONDS } from "./cut.ts";
+import { cutGrid } from "./cut.ts";
 import type { DebugSwitch } from "./debug.ts";
 import { BUFFER_USAGE } from "./constants.ts";
 import type { Device } from "./device.ts";
@@ -12,21 +12,15 @@ import { layOut, type MemoryLayout } from "./layout.ts";
 import { optimise, describeNode, type PassReport } from "./passes.ts";
 import type { Pipelines } from "./pipelines.ts";
 import { createReadback } from "./readback.ts";
-import { accessesOf, bytesMoved, flopsOf, type Dispatch, type Node, type Program, type Storage, type Tensor } from "./trace.ts";
+import { describeSubmit, groupSubmits, replay, type BufferRange, type Flight, type Step } from "./replay.ts";
+import { runScanning } from "./scan.ts";
+import { printTiming, timeSteps, type Timing } from "./timing.ts";
+import { accessesOf, bytesMoved, flopsOf, type Dispatch, type Program, type Storage, type Tensor } from "./trace.ts";
 
 /** Shape and element type of a plan's input. */
 export interface InputSpec {
   readonly shape: readonly number[];
   readonly dtype: Dtype;
-}
-
-/** How long one dispatch took. */
-export interface Timing {
-  readonly path: string;
-  readonly key: string;
-  readonly milliseconds: number;
-  readonly flops: number;
-  readonly bytes: number;
 }
 
 export interface PlanStatistics {
@@ -65,26 +59,6 @@ export interface PlanContext {
   readonly pinned?: ReadonlyMap<string, Blueprint>;
 }
 
-interface DispatchStep {
-  readonly kind: "dispatch";
-  readonly node: Dispatch;
-  readonly blueprint: Blueprint;
-  readonly pipeline: GPUComputePipeline;
-  readonly pieces: readonly { readonly bindGroup: GPUBindGroup; readonly size: readonly [number, number, number]; readonly seconds: number }[];
-}
-interface CopyStep {
-  readonly kind: "copy";
-  readonly node: Node;
-  readonly from: BufferRange;
-  readonly to: BufferRange;
-}
-type Step = DispatchStep | CopyStep;
-interface BufferRange {
-  readonly buffer: GPUBuffer;
-  readonly offset: number;
-  readonly size: number;
-}
-
 /** Identifies a problem across runs: what a checkpoint pins a blueprint to. */
 export function problemKey(node: Dispatch): string {
   return describeNode({ ...node, path: node.kernel.name });
@@ -113,7 +87,7 @@ export async function buildPlan(context: PlanContext, label: string, traced: Pro
   const own: GPUBuffer[] = [];
   let ownBytes = 0;
   const make = (purpose: Parameters<Device["createBuffer"]>[0], name: string, bytes: number, usage: number) => {
-    const buffer = device.createBuffer(purpose, `${label}: ${name}`, bytes, usage);
+    const buffer = device.createBuffer(purpose, `plan ${label}: ${name}`, bytes, usage);
     own.push(buffer);
     ownBytes += bytes;
     return buffer;
@@ -206,29 +180,43 @@ export async function buildPlan(context: PlanContext, label: string, traced: Pro
   const collect = (read: Promise<ArrayBuffer[]>) =>
     read.then((parts) => Object.fromEntries([...built.outputs].map(([name, { storage }], i) => [name, hostArrayOf(storage.dtype, parts[i]!, storage.count)])));
 
-  // What fails on the device fails somewhere in a submit: its dispatches are as near as an error can point. CYTONET_DEBUG=nan runs them one by one.
-  const paths = built.steps.map((step) => step.node.path);
-  const operation = `plan ${label}${paths.length ? `, dispatching ${paths[0]}${paths.length > 1 ? ` to ${paths.at(-1)}` : ""}` : ""}`;
+  const stepping = debug.has("nan") || debug.has("dispatch") || debug.has("time");
+  let turn: Promise<unknown> = Promise.resolve();
+  /** Runs step by step; runs that overlap wait for each other, because each looks at the memory that all share. */
+  const runInSteps = (values: Readonly<Record<string, HostArray>>) => {
+    const mine = turn.then(async () => {
+      upload(values);
+      if (debug.has("time")) (await timeSteps(device, label, built.steps)).forEach((timing) => log(printTiming(timing)));
+      else await runScanning(device, label, built.steps, built.rangeOf, debug.has("nan"));
+      return collect(device.guard(`plan ${label}`, () => readback.read(outputRanges)));
+    });
+    turn = mine.catch(() => {});
+    return mine;
+  };
+  const outputRanges = [...built.outputs.values()].map(({ range }) => range);
 
   const plan: Plan = {
     statistics,
     program,
     blueprints: chosen.filter((b) => b !== undefined),
     async run(values) {
+      if (stepping) return runInSteps(values);
       upload(values);
-      if (debug.has("nan")) await runScanning(device, label, built.steps, built.rangeOf);
-      else if (debug.has("time")) (await timeSteps(device, built.steps)).forEach((timing) => log(printTiming(timing)));
-      const inSteps = debug.has("nan") || debug.has("time");
+      // What fails on the device fails somewhere in a submit: its dispatches are as near as an error can point.
+      let flight: Flight = { done: 0 };
       return collect(
-        device.guard(operation, () => {
-          if (!inSteps) replay(device, label, submits);
-          return readback.read([...built.outputs.values()].map(({ range }) => range));
-        }),
+        device.guard(
+          () => `plan ${label}${describeSubmit(submits[flight.done])}`,
+          () => {
+            flight = replay(device, label, submits);
+            return readback.read(outputRanges);
+          },
+        ),
       );
     },
     async time(values) {
       upload(values);
-      return timeSteps(device, built.steps);
+      return timeSteps(device, label, built.steps);
     },
     describe: () => describe(label, statistics, layout, built.steps),
     dispose() {
@@ -248,145 +236,6 @@ function writeBuffer(device: Device, buffer: GPUBuffer, offset: number, data: Ho
   const whole = data.byteLength % 4 === 0 ? data : new Uint16Array(data.length + 1);
   if (whole !== data) whole.set(data);
   device.gpu.queue.writeBuffer(buffer, offset, whole.buffer as ArrayBuffer, whole.byteOffset, whole.byteLength);
-}
-
-/** A copy, or the launch of one piece of a dispatch. */
-type Command = CopyStep | { readonly kind: "launch"; readonly pipeline: GPUComputePipeline; readonly bindGroup: GPUBindGroup; readonly size: readonly [number, number, number] };
-
-/** The commands of each submit: one for all, unless the predicted work calls for another. */
-function groupSubmits(steps: readonly Step[]): readonly (readonly Command[])[] {
-  let group: Command[] = [];
-  const groups = [group];
-  let seconds = 0;
-  for (const step of steps) {
-    if (step.kind === "copy") group.push(step);
-    else
-      for (const piece of step.pieces) {
-        if (seconds > 0 && seconds + piece.seconds > MAX_DISPATCH_SECONDS) {
-          groups.push((group = []));
-          seconds = 0;
-        }
-        group.push({ kind: "launch", pipeline: step.pipeline, bindGroup: piece.bindGroup, size: piece.size });
-        seconds += piece.seconds;
-      }
-  }
-  return groups;
-}
-
-/** One pass a submit, unless copies interrupt it. */
-function replay(device: Device, label: string, submits: readonly (readonly Command[])[]): void {
-  const { gpu } = device;
-  for (const commands of submits) {
-    if (commands.length === 0) continue;
-    const encoder = gpu.createCommandEncoder({ label });
-    let pass: GPUComputePassEncoder | undefined;
-    for (const command of commands) {
-      if (command.kind === "copy") {
-        pass?.end();
-        pass = undefined;
-        encoder.copyBufferToBuffer(command.from.buffer, command.from.offset, command.to.buffer, command.to.offset, command.from.size);
-        continue;
-      }
-      pass ??= encoder.beginComputePass({ label });
-      pass.setPipeline(command.pipeline);
-      pass.setBindGroup(0, command.bindGroup);
-      pass.dispatchWorkgroups(...command.size);
-    }
-    pass?.end();
-    gpu.queue.submit([encoder.finish()]);
-  }
-}
-
-/** Runs step by step and looks at every float that a step wrote, by its bits: compilers may assume that NaN does not exist. */
-async function runScanning(device: Device, label: string, steps: readonly Step[], rangeOf: (storage: Storage) => BufferRange): Promise<void> {
-  const readback = createReadback(device, label);
-  try {
-    for (const step of steps) {
-      const { writes } = accessesOf(step.node);
-      const floats = writes.filter((s) => s.dtype === "f32" || s.dtype === "f16");
-      const parts = await device.guard(step.node.path, () => {
-        replay(device, label, groupSubmits([step]));
-        return readback.read(floats.map(rangeOf));
-      });
-      floats.forEach((storage, i) => {
-        const at = firstNonFinite(storage.dtype, parts[i]!, storage.count);
-        if (at >= 0) {
-          const [value] = hostArrayOf(storage.dtype, parts[i]!.slice(at * bytesOf(storage.dtype)), 1);
-          throw new DeviceError(`${step.node.path}: element ${at} of ${storage.name} is ${storage.dtype === "f32" ? value : "not finite"}, expected a finite number`, [`made by ${describeNode(step.node)}`]);
-        }
-      });
-    }
-  } finally {
-    readback.dispose();
-  }
-}
-
-/** Index of the first element whose exponent bits are all ones, or -1. */
-export function firstNonFinite(dtype: Dtype, bytes: ArrayBuffer, count: number): number {
-  if (dtype === "f16") return new Uint16Array(bytes, 0, count).findIndex((bits) => (bits & 0x7c00) === 0x7c00);
-  return new Uint32Array(bytes, 0, count).findIndex((bits) => (bits & 0x7f800000) === 0x7f800000);
-}
-
-async function timeSteps(device: Device, steps: readonly Step[]): Promise<Timing[]> {
-  const timings: Timing[] = [];
-  const clock = device.traits.features.has("timestamp-query");
-  const dispatches = steps.length;
-  const set = clock ? device.gpu.createQuerySet({ type: "timestamp", count: Math.min(4096, 2 * Math.max(1, dispatches)) }) : undefined;
-  const milliseconds: number[] = [];
-  if (set && 2 * dispatches <= 4096) {
-    const bytes = 16 * dispatches;
-    const resolved = device.createBuffer("readback", "timestamps", Math.max(16, bytes), BUFFER_USAGE.queryResolve | BUFFER_USAGE.copySrc);
-    const readback = createReadback(device, "timestamps");
-    const [data] = await device.guard("timing", () => {
-      const encoder = device.gpu.createCommandEncoder();
-      steps.forEach((step, i) => {
-        if (step.kind === "copy") {
-          encoder.copyBufferToBuffer(step.from.buffer, step.from.offset, step.to.buffer, step.to.offset, step.from.size);
-          encoder.beginComputePass({ timestampWrites: { querySet: set, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 } }).end();
-          return;
-        }
-        const pass = encoder.beginComputePass({ timestampWrites: { querySet: set, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 } });
-        for (const piece of step.pieces) {
-          pass.setPipeline(step.pipeline);
-          pass.setBindGroup(0, piece.bindGroup);
-          pass.dispatchWorkgroups(...piece.size);
-        }
-        pass.end();
-      });
-      encoder.resolveQuerySet(set, 0, 2 * dispatches, resolved, 0);
-      device.gpu.queue.submit([encoder.finish()]);
-      return readback.read([{ buffer: resolved, offset: 0, size: bytes }]);
-    });
-    const ticks = new BigInt64Array(data!);
-    for (let i = 0; i < dispatches; i++) milliseconds.push(Number((ticks[2 * i + 1] ?? 0n) - (ticks[2 * i] ?? 0n)) / 1e6);
-    readback.dispose();
-    device.destroyBuffer(resolved);
-  } else {
-    for (const step of steps) {
-      await device.gpu.queue.onSubmittedWorkDone();
-      const start = performance.now();
-      replay(device, "timing", groupSubmits([step]));
-      await device.gpu.queue.onSubmittedWorkDone();
-      milliseconds.push(performance.now() - start);
-    }
-  }
-  set?.destroy();
-  steps.forEach((step, i) =>
-    timings.push({
-      path: step.node.path,
-      key: step.kind === "dispatch" ? blueprintKey(step.blueprint) : "copy",
-      milliseconds: milliseconds[i] ?? 0,
-      flops: flopsOf(step.node),
-      bytes: bytesMoved(step.node),
-    }),
-  );
-  return timings;
-}
-
-/** One fixed-column line: milliseconds, GFLOP/s, GB/s, kernel, path. */
-export function printTiming({ path, key, milliseconds, flops, bytes }: Timing): string {
-  const rate = (amount: number) => (milliseconds > 0 ? (amount / milliseconds / 1e6).toFixed(2) : "-").padStart(9);
-  return `${milliseconds.toFixed(3).padStart(10)} ms ${rate(flops)} GFLOP/s ${rate(bytes)} GB/s  ${key}  ${path}`;
 }
 
 function printLedger(label: string, device: Device, ownBytes: number): string {

@@ -1,9 +1,11 @@
 // Plans: the same bits at every replay, what the passes report, cut grids, memory to the byte, and errors that say what is wrong.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { cutGrid } from "../../src/engine/cut.ts";
+import type { DebugSwitch } from "../../src/engine/debug.ts";
 import { createEngine, f32, type Engine } from "../../src/engine/engine.ts";
-import { DeviceError, DeviceLost, OutOfMemory, ShapeError, Unavailable } from "../../src/engine/errors.ts";
-import { firstNonFinite } from "../../src/engine/plan.ts";
+import { DeviceError, DeviceLost, ShapeError, Unavailable } from "../../src/engine/errors.ts";
+import { describeSubmit, type Command } from "../../src/engine/replay.ts";
+import { firstNonFinite } from "../../src/engine/scan.ts";
 import { dispatch, scope, type Tensor } from "../../src/engine/trace.ts";
 import type { AdapterHandle } from "../../src/host/adapter.ts";
 import { openAdapter } from "../../src/host/node.ts";
@@ -16,17 +18,19 @@ import { sum } from "../../src/ops/reduce.ts";
 
 // Adapters are asked for before the tests: asking inside one has crashed workers. The last two are for engines that end badly.
 const handles: AdapterHandle[] = [];
+let opened: readonly AdapterHandle[] = [];
 let engine: Engine;
 let scanning: Engine;
 beforeAll(async () => {
   for (let i = 0; i < 4; i++) handles.push(await openAdapter({ log: () => {} }));
+  opened = [...handles];
   engine = await createEngine(handles[0]!);
   scanning = await createEngine(handles[1]!, { debug: new Set(["nan"]) });
 });
 afterAll(() => {
   engine?.dispose();
   scanning?.dispose();
-  for (const handle of handles) handle.close();
+  for (const handle of opened) handle.close();
 });
 
 function draw(count: number, seed: number): Float32Array {
@@ -184,29 +188,6 @@ describe("memory", () => {
     expect(() => engine.state("weights", [Math.floor(limit / 4) + 1])).toThrow(Unavailable);
     expect(() => engine.state("weights", [Math.floor(limit / 4) + 1])).toThrow(/state weights: .* in one buffer, the device allows/);
   });
-
-  test("that runs out while a plan is built is an error with a name and a remedy", async () => {
-    const failing = await createEngine(handles[3]!);
-    const { gpu } = failing.device;
-    const filters: string[] = [];
-    // No portable way makes a device run out of memory without harming the machine: its report is replaced, not ours.
-    const push = gpu.pushErrorScope.bind(gpu);
-    const pop = gpu.popErrorScope.bind(gpu);
-    gpu.pushErrorScope = (filter) => {
-      filters.push(filter);
-      return push(filter);
-    };
-    gpu.popErrorScope = async () => {
-      const filter = filters.pop();
-      const error = await pop();
-      return filter === "out-of-memory" ? ({ message: "no memory" } as GPUError) : error;
-    };
-    const error = await failing.plan(({ x }) => ({ y: sum(x) }), { x: f32(64) }, { label: "big" }).then(() => undefined, (cause: unknown) => cause);
-    expect(error).toBeInstanceOf(OutOfMemory);
-    expect(error).toMatchObject({ exitCode: 69, message: expect.stringMatching(/^plan big: the device has no memory for .* more; 0 B are in use$/) });
-    expect((error as OutOfMemory).notes.join()).toMatch(/smaller batch/);
-    failing.dispose();
-  });
 });
 
 describe("mistakes", () => {
@@ -242,17 +223,44 @@ describe("mistakes", () => {
   });
 });
 
-test("a device that goes away ends the run with an error that names the plan and what it dispatched", async () => {
-  const doomed = await createEngine(handles[2]!);
-  const plan = await doomed.plan(({ x, w }) => ({ y: matmul(x, w) }), { x: f32(64, 64), w: f32(64, 64) }, { label: "training step" });
-  const values = { x: draw(4096, 9), w: draw(4096, 10) };
-  await plan.run(values);
-  const running = plan.run(values).then(() => undefined, (cause: unknown) => cause);
-  doomed.device.gpu.destroy();
-  const error = await running;
-  expect(error).toBeInstanceOf(DeviceLost);
-  expect((error as DeviceLost).message).toMatch(/training step, dispatching \S+.*the device was lost/);
-  expect((error as DeviceLost).exitCode).toBe(74);
-  await expect(plan.run(values)).rejects.toBeInstanceOf(DeviceLost);
-  doomed.dispose();
+describe("a device that goes away", () => {
+  /** Two products in a row, run on an engine of its own whose device is destroyed at the submit number `at` of the second run. */
+  const runAndLose = async (debug: ReadonlySet<DebugSwitch>, at: number): Promise<unknown> => {
+    const doomed = await createEngine(handles.pop()!, { debug });
+    const build = ({ x, w }: { x: Tensor; w: Tensor }) => ({ y: scope("second", () => matmul(scope("first", () => matmul(x, w)), w)) });
+    const plan = await doomed.plan(build, { x: f32(64, 64), w: f32(64, 64) }, { label: "training step" });
+    const values = { x: draw(4096, 9), w: draw(4096, 10) };
+    await plan.run(values);
+    const { queue } = doomed.device.gpu;
+    const submit = queue.submit.bind(queue);
+    let submits = 0;
+    queue.submit = (commands) => {
+      submit(commands);
+      if (++submits === at) doomed.device.gpu.destroy();
+    };
+    const error = await plan.run(values).then(() => undefined, (cause: unknown) => cause);
+    await expect(plan.run(values)).rejects.toBeInstanceOf(DeviceLost);
+    doomed.dispose();
+    return error;
+  };
+
+  test("ends the run with an error that names the plan and the dispatches under way", async () => {
+    const error = await runAndLose(new Set(), 1);
+    expect(error).toBeInstanceOf(DeviceLost);
+    expect(error).toMatchObject({ exitCode: 74, message: expect.stringMatching(/^plan training step, dispatching second\/first\/matmul to second\/matmul \(2 in one submit, .*\): the device was lost/) });
+    expect((error as DeviceLost).notes.join()).toMatch(/CYTONET_DEBUG=dispatch/);
+  });
+
+  test("has the one dispatch named where they run one at a time", async () => {
+    const error = await runAndLose(new Set(["dispatch"]), 2);
+    expect(error).toBeInstanceOf(DeviceLost);
+    expect((error as DeviceLost).message).toMatch(/^plan training step, dispatching second\/matmul: the device was lost/);
+  });
+});
+
+test("a submit is described by its only dispatch, or by the first, the last and the longest", () => {
+  const launch = (path: string, seconds: number) => ({ kind: "launch", step: { node: { path } }, seconds }) as unknown as Command;
+  expect(describeSubmit([])).toBe("");
+  expect(describeSubmit([launch("a", 1), launch("a", 2)])).toBe(", dispatching a");
+  expect(describeSubmit([launch("a", 1), launch("b", 3), launch("c", 2)])).toBe(", dispatching a to c (3 in one submit, by prediction the longest is b)");
 });
