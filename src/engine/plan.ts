@@ -7,7 +7,7 @@ import { cutGrid } from "./cut.ts";
 import type { DebugSwitch } from "./debug.ts";
 import { BUFFER_USAGE } from "./constants.ts";
 import type { Device } from "./device.ts";
-import { DeviceError, ShapeError, formatBytes } from "./errors.ts";
+import { DeviceError, ShapeError, Unavailable, formatBytes } from "./errors.ts";
 import { layOut, type MemoryLayout } from "./layout.ts";
 import { optimise, describeNode, type PassReport } from "./passes.ts";
 import type { Pipelines } from "./pipelines.ts";
@@ -97,16 +97,18 @@ export async function buildPlan(context: PlanContext, label: string, traced: Pro
   const built = await device.guard(`plan ${label}`, () => {
     const arenas = layout.arenas.map((bytes, i) => make("activations", `arena ${i}`, bytes, storageUsage));
     const held = new Map<Storage, GPUBuffer>();
+    const constants = [...program.nodes.flatMap((node) => accessesOf(node).reads), ...program.outputs.values()];
     for (const [name, tensor] of inputs) held.set(tensor.storage, make("inputs", `input ${name}`, storageBytes(tensor.dtype, tensor.storage.count), storageUsage));
-    for (const node of program.nodes)
-      for (const storage of accessesOf(node).reads)
-        if (storage.kind === "constant" && !held.has(storage) && storage.data) {
-          const buffer = make("constants", storage.name, storageBytes(storage.dtype, storage.count), storageUsage);
-          writeBuffer(device, buffer, 0, storage.data);
-          held.set(storage, buffer);
-        }
+    for (const storage of constants)
+      if (storage.kind === "constant" && !held.has(storage) && storage.data) {
+        const buffer = make("constants", storage.name, storageBytes(storage.dtype, storage.count), storageUsage);
+        writeBuffer(device, buffer, 0, storage.data);
+        held.set(storage, buffer);
+      }
     const rangeOf = (storage: Storage): BufferRange => {
       const size = storageBytes(storage.dtype, storage.count);
+      const most = limits["maxStorageBufferBindingSize"] ?? 0;
+      if (size > most) throw new Unavailable(`plan ${label}: ${storage.name} takes ${formatBytes(size)}, the device binds at most ${formatBytes(most)}`, ["Use a smaller batch, a smaller patch or a smaller preset."]);
       if (storage.state) return { buffer: storage.state.buffer.buffer, offset: storage.state.offset * bytesOf(storage.dtype), size };
       const slot = layout.slots.get(storage);
       const buffer = slot ? arenas[slot.arena] : held.get(storage);

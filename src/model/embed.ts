@@ -32,12 +32,18 @@ export async function createEmbedder(engine: Engine, weights: Weights, batch: nu
   const { patch, mean, deviation } = config.data;
   if (mean === null || deviation === null) throw new UserError(EXIT_CODES.badData, "weights: data.mean and data.deviation are missing in their configuration", ["Use the model.safetensors of a finished run."]);
   const device = createWeights(engine, describePreset(preset, patch), config.seed);
-  loadWeights(engine, device, weights);
-  const plan = await engine.plan(
-    ({ x }) => ({ h: encode(preset, bindParameters(device, config.precision), normalise(x, mean, deviation), { training: false }) }),
-    { x: f32(batch, patch, patch, 1) },
-    { label: `embed ${preset.name}` },
-  );
+  const build = async () => {
+    loadWeights(engine, device, weights);
+    return engine.plan(
+      ({ x }) => ({ h: encode(preset, bindParameters(device, config.precision), normalise(x, mean, deviation), { training: false }) }),
+      { x: f32(batch, patch, patch, 1) },
+      { label: `embed ${preset.name}` },
+    );
+  };
+  const plan = await build().catch((cause: unknown) => {
+    freeWeights(engine, device);
+    throw cause;
+  });
   const size = patch * patch;
   return {
     config,

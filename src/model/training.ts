@@ -88,6 +88,10 @@ export async function buildTrainingStep(engine: Engine, config: TrainConfig, pin
   const moments = { m: engine.state("optimizer.m", flat.shape), v: engine.state("optimizer.v", flat.shape) };
   const control = engine.state("optimizer.control", [CONTROL_SIZE]);
   if (config.precision === "f16") engine.write(control, Float32Array.from({ length: CONTROL_SIZE }, (_, i) => (i === CONTROL.lossScale ? LOSS_SCALE.first : 0)));
+  const release = () => {
+    freeWeights(engine, weights);
+    for (const tensor of [gradientGroup.flat, moments.m, moments.v, control]) engine.free(tensor);
+  };
 
   const inputs = {
     windows: f32(n, side, side, 1),
@@ -98,7 +102,7 @@ export async function buildTrainingStep(engine: Engine, config: TrainConfig, pin
     seed: u32(2),
     ...Object.fromEntries(Array.from({ length: views }, (_, v) => [[`matrix${v}`, f32(n, 6)] as const, [`adjust${v}`, f32(n, 4)] as const, [`blur${v}`, f32(n)] as const]).flat()),
   };
-  const plan = await engine.plan(
+  const building = engine.plan(
     (x: Readonly<Record<string, Tensor>>) => {
       const patches = scope("augment", () => {
         const each = Array.from({ length: views }, (_, v) => {
@@ -128,6 +132,10 @@ export async function buildTrainingStep(engine: Engine, config: TrainConfig, pin
     inputs,
     { label: `train ${preset.name}`, pinned },
   );
+  const plan = await building.catch((cause: unknown) => {
+    release();
+    throw cause;
+  });
 
   const read = async (tensors: Iterable<readonly [string, Tensor]>) => {
     const out = new Map<string, HostTensor>();
@@ -189,8 +197,7 @@ export async function buildTrainingStep(engine: Engine, config: TrainConfig, pin
     describe: () => plan.describe(),
     dispose() {
       plan.dispose();
-      freeWeights(engine, weights);
-      for (const tensor of [gradientGroup.flat, moments.m, moments.v, control]) engine.free(tensor);
+      release();
     },
   };
 }

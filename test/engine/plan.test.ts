@@ -6,7 +6,7 @@ import { createEngine, f32, type Engine } from "../../src/engine/engine.ts";
 import { DeviceError, DeviceLost, ShapeError, Unavailable } from "../../src/engine/errors.ts";
 import { describeSubmit, type Command } from "../../src/engine/replay.ts";
 import { firstNonFinite } from "../../src/engine/scan.ts";
-import { dispatch, scope, type Tensor } from "../../src/engine/trace.ts";
+import { constant, dispatch, scope, type Tensor } from "../../src/engine/trace.ts";
 import type { AdapterHandle } from "../../src/host/adapter.ts";
 import { openAdapter } from "../../src/host/node.ts";
 import { defineKernel, read, write } from "../../src/kernel/define.ts";
@@ -188,6 +188,17 @@ describe("memory", () => {
     expect(() => engine.state("weights", [Math.floor(limit / 4) + 1])).toThrow(Unavailable);
     expect(() => engine.state("weights", [Math.floor(limit / 4) + 1])).toThrow(/state weights: .* in one buffer, the device allows/);
   });
+});
+
+test("an input that is larger than a binding may be is an error with a name; a constant can be an output", async () => {
+  const most = engine.device.fingerprint.limits["maxStorageBufferBindingSize"]!;
+  const before = engine.device.ledger().total;
+  const large = engine.plan(({ x }) => ({ y: sum(x) }), { x: f32(most / 4 + 64) }, { label: "large" });
+  await expect(large).rejects.toThrow(/^plan large: input x takes .*, the device binds at most/);
+  expect(engine.device.ledger().total).toBe(before);
+  const plan = await engine.plan(() => ({ one: constant(Float32Array.of(1, 2), [2], "f32") }), {});
+  expect(Array.from((await plan.run({}))["one"]!)).toEqual([1, 2]);
+  plan.dispose();
 });
 
 describe("mistakes", () => {

@@ -57,6 +57,12 @@ describe.each(["tiny", "vit-tiny"])("%s", (preset) => {
   });
 });
 
+test("a step too large for the device says so and leaves nothing on it", async () => {
+  const before = engine.device.ledger().total;
+  await expect(run("large", { "data.patch": 512, "batch.groups": 512 })).rejects.toThrow(/one tensor takes .*, the device binds at most|takes .*, the device binds at most/);
+  expect(engine.device.ledger().total).toBe(before);
+});
+
 test("another seed gives other weights", async () => {
   await run("seed2", { seed: 2, steps: 2 });
   await run("seed3", { seed: 3, steps: 2 });
