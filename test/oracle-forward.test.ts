@@ -11,7 +11,7 @@ import { drawFor, SEED } from "./oracles/draw.ts";
 import { oraclesMissing } from "./oracles/installed.ts";
 import { onnxGraph } from "./oracles/onnx-graph.ts";
 import { CONV_KINDS, drawAttention, drawAttentionPool, drawConv, drawPool } from "./oracles/problems.ts";
-import { useEngine } from "./oracles/use-engine.ts";
+import { useEngine } from "./support/engine.ts";
 import { expectAgreement } from "./oracles/witnesses.ts";
 
 describe.skipIf(oraclesMissing)(`ONNX Runtime agrees, seed ${SEED}`, () => {

@@ -14,7 +14,7 @@ import type { Tensor } from "./oracles/tfjs-entry.ts";
 import { loadTfjs } from "./oracles/tfjs.ts";
 import { CONV_KINDS, drawAttention, drawAttentionPool, drawConv, drawPool } from "./oracles/problems.ts";
 import { nceTargets, tfAttention, tfAvgPool, tfBatchNorm, tfConv, tfCrossEntropy, tfDifferentiate, tfLayerNorm, tfMaxPool, tfSpatialNce, type NceSetting, type Tf } from "./oracles/tfjs-ops.ts";
-import { useEngine } from "./oracles/use-engine.ts";
+import { useEngine } from "./support/engine.ts";
 import { expectAgreement, withGradients } from "./oracles/witnesses.ts";
 
 describe.skipIf(oraclesMissing)(`TensorFlow.js agrees, seed ${SEED}`, () => {

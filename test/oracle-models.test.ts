@@ -11,7 +11,7 @@ import { onnxAlgebra, RUNNING_SHARE, tfAlgebra } from "./oracles/networks.ts";
 import { onnxGraph } from "./oracles/onnx-graph.ts";
 import { loadTfjs } from "./oracles/tfjs.ts";
 import { tfDifferentiate, tfSpatialNce, tfTensor, type Tf } from "./oracles/tfjs-ops.ts";
-import { useEngine } from "./oracles/use-engine.ts";
+import { useEngine } from "./support/engine.ts";
 import { hear, kinkMargin, withGradients } from "./oracles/witnesses.ts";
 
 // Interpreting models in f64 on the host takes its time where other work keeps the processor busy.

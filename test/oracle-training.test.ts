@@ -16,7 +16,7 @@ import { tfAlgebra } from "./oracles/networks.ts";
 import type { Scalar } from "./oracles/tfjs-entry.ts";
 import { loadTfjs } from "./oracles/tfjs.ts";
 import { tfSpatialNce, tfTensor, type NcePlaceValues, type Tf } from "./oracles/tfjs-ops.ts";
-import { useEngine } from "./oracles/use-engine.ts";
+import { useEngine } from "./support/engine.ts";
 import type { Testimony } from "./oracles/witnesses.ts";
 
 const [NAME, STEPS, B, SIDE] = ["vit-tiny", 10, 6, 16];

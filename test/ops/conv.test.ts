@@ -1,24 +1,14 @@
 // Convolution and pooling as ops: what they are compiled to, and what they refuse.
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createEngine, f32, type Engine } from "../../src/engine/engine.ts";
+import { describe, expect, test } from "vitest";
+import { f32 } from "../../src/engine/engine.ts";
 import { trace, tensorOf, type Tensor } from "../../src/engine/trace.ts";
-import type { AdapterHandle } from "../../src/host/adapter.ts";
-import { openAdapter } from "../../src/host/node.ts";
 import { relu } from "../../src/ops/activation.ts";
 import { add } from "../../src/ops/arithmetic.ts";
 import { conv2d, filterParts } from "../../src/ops/conv.ts";
 import { avgPool2d, maxPool2d } from "../../src/ops/pool.ts";
+import { useEngine } from "../support/engine.ts";
 
-let handle: AdapterHandle;
-let engine: Engine;
-beforeAll(async () => {
-  handle = await openAdapter({ log: () => {} });
-  engine = await createEngine(handle);
-});
-afterAll(() => {
-  engine?.dispose();
-  handle?.close();
-});
+const engine = useEngine();
 
 const input = (...shape: number[]): Tensor => {
   const count = shape.reduce((product, extent) => product * extent, 1);
@@ -28,7 +18,7 @@ const kernelsOf = (build: () => Tensor) => trace(build).nodes.map((node) => (nod
 
 test("activation and residual join the convolution before them", async () => {
   // One pixel, one tap of 2 on 4 channels: relu(2 x + bias) + r, by hand.
-  const plan = await engine.plan(
+  const plan = await engine().plan(
     ({ x, w, bias, r }) => ({ y: add(relu(conv2d(x, w, { padding: 1, bias })), r) }),
     { x: f32(1, 1, 1, 4), w: f32(3, 3, 4, 4), bias: f32(4), r: f32(1, 1, 1, 4) },
   );

@@ -1,21 +1,11 @@
 // Random numbers on the device: the published vectors of Philox, the host's own bits, and the statistics of dropout.
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createEngine, f32, u32, type Engine } from "../../src/engine/engine.ts";
-import type { AdapterHandle } from "../../src/host/adapter.ts";
-import { openAdapter } from "../../src/host/node.ts";
+import { describe, expect, test } from "vitest";
+import { f32, u32 } from "../../src/engine/engine.ts";
 import { philox4x32 } from "../../src/kernel/rng.ts";
 import { dropout, randomWords } from "../../src/ops/dropout.ts";
+import { useEngine } from "../support/engine.ts";
 
-let handle: AdapterHandle;
-let engine: Engine;
-beforeAll(async () => {
-  handle = await openAdapter({ log: () => {} });
-  engine = await createEngine(handle);
-});
-afterAll(() => {
-  engine?.dispose();
-  handle?.close();
-});
+const engine = useEngine();
 
 describe("Philox on the device", () => {
   // Known answers of Random123, as in test/rng.test.ts.
@@ -25,14 +15,14 @@ describe("Philox on the device", () => {
     [[0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344], [0xa4093822, 0x299f31d0], [0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1]],
   ];
   test.each(vectors)("counter %j under key %j", async ([c0, c1, c2, c3], key, want) => {
-    const plan = await engine.plan(({ seed }) => ({ y: randomWords(seed, 1, [c1, c2, c3], c0) }), { seed: u32(2) });
+    const plan = await engine().plan(({ seed }) => ({ y: randomWords(seed, 1, [c1, c2, c3], c0) }), { seed: u32(2) });
     const { y } = await plan.run({ seed: Uint32Array.from(key) });
     expect([...y!]).toEqual(want);
     plan.dispose();
   });
 
   test("a thousand draws are the host's", async () => {
-    const plan = await engine.plan(({ seed }) => ({ y: randomWords(seed, 1000, [5, 6, 7], 0xfffffe00) }), { seed: u32(2) });
+    const plan = await engine().plan(({ seed }) => ({ y: randomWords(seed, 1000, [5, 6, 7], 0xfffffe00) }), { seed: u32(2) });
     const { y } = await plan.run({ seed: Uint32Array.of(11, 12) });
     const want = Array.from({ length: 1000 }, (_, i) => philox4x32([(0xfffffe00 + i) >>> 0, 5, 6, 7], [11, 12])).flat();
     expect([...y!]).toEqual(want);
@@ -46,7 +36,7 @@ describe("dropout", () => {
 
   test("keeps the share that it should, scaled so that the mean stays", async () => {
     const rate = 0.3;
-    const plan = await engine.plan(({ x, seed }) => ({ y: dropout(x, rate, seed) }), { x: f32(N), seed: u32(2) });
+    const plan = await engine().plan(({ x, seed }) => ({ y: dropout(x, rate, seed) }), { x: f32(N), seed: u32(2) });
     const { y } = await plan.run({ x: ones, seed: Uint32Array.of(1, 2) });
     const kept = y!.filter((v) => v !== 0);
     // The count of a binomial distribution: five standard deviations are left with probability 6e-7, and the seed is fixed.
@@ -58,7 +48,7 @@ describe("dropout", () => {
   });
 
   test("calls, seeds and runs: other calls and seeds give other masks, the same seed the same", async () => {
-    const plan = await engine.plan(({ x, seed }) => ({ a: dropout(x, 0.5, seed), b: dropout(x, 0.5, seed) }), { x: f32(N), seed: u32(2) });
+    const plan = await engine().plan(({ x, seed }) => ({ a: dropout(x, 0.5, seed), b: dropout(x, 0.5, seed) }), { x: f32(N), seed: u32(2) });
     const first = await plan.run({ x: ones, seed: Uint32Array.of(1, 2) });
     const other = await plan.run({ x: ones, seed: Uint32Array.of(1, 3) });
     const again = await plan.run({ x: ones, seed: Uint32Array.of(1, 2) });
@@ -72,11 +62,11 @@ describe("dropout", () => {
   });
 
   test("a rate of 0 changes nothing, a rate of 1 is refused", async () => {
-    const plan = await engine.plan(({ x, seed }) => ({ y: dropout(x, 0, seed), z: dropout(x, 0.5, seed) }), { x: f32(N), seed: u32(2) });
+    const plan = await engine().plan(({ x, seed }) => ({ y: dropout(x, 0, seed), z: dropout(x, 0.5, seed) }), { x: f32(N), seed: u32(2) });
     expect(plan.program.nodes.length).toBe(1);
     const { y } = await plan.run({ x: ones, seed: Uint32Array.of(1, 2) });
     expect(y).toEqual(ones);
     plan.dispose();
-    await expect(engine.plan(({ x, seed }) => ({ y: dropout(x, 1, seed) }), { x: f32(4), seed: u32(2) })).rejects.toThrow("rate 1, expected a number from 0 to below 1");
+    await expect(engine().plan(({ x, seed }) => ({ y: dropout(x, 1, seed) }), { x: f32(4), seed: u32(2) })).rejects.toThrow("rate 1, expected a number from 0 to below 1");
   });
 });

@@ -1,22 +1,12 @@
 // Image operations on the device against what they mean: crops that are exact, noise that can be replayed, blurs that are Gaussian.
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createEngine, f32, u32, type Engine } from "../../src/engine/engine.ts";
+import { describe, expect, test } from "vitest";
+import { f32, u32 } from "../../src/engine/engine.ts";
 import { reshape, sizeOf, tensorOf, trace, type Tensor } from "../../src/engine/trace.ts";
-import type { AdapterHandle } from "../../src/host/adapter.ts";
-import { openAdapter } from "../../src/host/node.ts";
 import { keyOfSeed, randomStream } from "../../src/kernel/rng.ts";
 import { adjust, affineCrop, blur, normalise, standardise } from "../../src/ops/image.ts";
+import { useEngine } from "../support/engine.ts";
 
-let handle: AdapterHandle;
-let engine: Engine;
-beforeAll(async () => {
-  handle = await openAdapter({ log: () => {} });
-  engine = await createEngine(handle);
-});
-afterAll(() => {
-  engine?.dispose();
-  handle?.close();
-});
+const engine = useEngine();
 
 const draw = (count: number) => {
   const random = randomStream(keyOfSeed(11), [3, 0, 0]);
@@ -26,7 +16,7 @@ const draw = (count: number) => {
 /** Runs one op on images of a shape; `others` are its further inputs. */
 async function run(shape: readonly number[], x: Float32Array, others: Readonly<Record<string, Float32Array | Uint32Array>>, op: (x: Tensor, others: Readonly<Record<string, Tensor>>) => Tensor): Promise<number[]> {
   const specs = Object.fromEntries(Object.entries(others).map(([name, data]) => [name, data instanceof Uint32Array ? u32(data.length) : f32(shape[0]!, data.length / shape[0]!)]));
-  const plan = await engine.plan(({ x: images, ...rest }) => ({ y: op(images!, rest) }), { x: f32(...shape), ...specs });
+  const plan = await engine().plan(({ x: images, ...rest }) => ({ y: op(images!, rest) }), { x: f32(...shape), ...specs });
   const { y } = await plan.run({ x, ...others });
   plan.dispose();
   return [...y!];

@@ -1,25 +1,15 @@
 // Batch statistics that outlive a step, and what fuses with normalisation; attention's map against its result.
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { createEngine, f32, type Engine } from "../../src/engine/engine.ts";
+import { expect, test } from "vitest";
+import { f32, type Engine } from "../../src/engine/engine.ts";
 import { constant } from "../../src/engine/trace.ts";
-import type { AdapterHandle } from "../../src/host/adapter.ts";
-import { openAdapter } from "../../src/host/node.ts";
 import { relu } from "../../src/ops/activation.ts";
 import { add } from "../../src/ops/arithmetic.ts";
 import { attentionPool, attentionWithMap } from "../../src/ops/attention.ts";
 import { batchNorm, layerNorm } from "../../src/ops/norm.ts";
 import { keyOfSeed, randomStream } from "../../src/kernel/rng.ts";
+import { useEngine } from "../support/engine.ts";
 
-let handle: AdapterHandle;
-let engine: Engine;
-beforeAll(async () => {
-  handle = await openAdapter({ log: () => {} });
-  engine = await createEngine(handle);
-});
-afterAll(() => {
-  engine?.dispose();
-  handle?.close();
-});
+const engine = useEngine();
 
 const random = randomStream(keyOfSeed(7), [0, 0, 0]).uniform;
 const values = (count: number, offset = 0) => Float32Array.from({ length: count }, () => offset + 2 * random() - 1);
@@ -39,9 +29,9 @@ function columnStatistics(x: Float32Array): { mean: number[]; variance: number[]
 const near = (size: number) => ROWS * 2 ** -24 * size;
 
 test("training moves the running statistics by the momentum, with the unbiased variance", async () => {
-  const mean = engine.state("running mean", [C], "f32", new Float32Array(C));
-  const variance = engine.state("running variance", [C], "f32", new Float32Array(C).fill(1));
-  const plan = await engine.plan(({ x }) => ({ y: batchNorm(x, ones(), zeros(), { running: { mean, variance }, momentum: 0.25, training: true }) }), { x: f32(ROWS, C) });
+  const mean = engine().state("running mean", [C], "f32", new Float32Array(C));
+  const variance = engine().state("running variance", [C], "f32", new Float32Array(C).fill(1));
+  const plan = await engine().plan(({ x }) => ({ y: batchNorm(x, ones(), zeros(), { running: { mean, variance }, momentum: 0.25, training: true }) }), { x: f32(ROWS, C) });
   const expected = { mean: Array<number>(C).fill(0), variance: Array<number>(C).fill(1) };
   for (let step = 0; step < 2; step++) {
     const x = values(ROWS * C, 3);
@@ -49,34 +39,34 @@ test("training moves the running statistics by the momentum, with the unbiased v
     await plan.run({ x });
     for (const name of ["mean", "variance"] as const) expected[name] = expected[name].map((old, j) => old + 0.25 * (batch[name][j]! - old));
   }
-  (await engine.read(mean)).forEach((v, j) => expect(Math.abs(v - expected.mean[j]!)).toBeLessThan(near(4)));
-  (await engine.read(variance)).forEach((v, j) => expect(Math.abs(v - expected.variance[j]!)).toBeLessThan(near(4)));
+  (await engine().read(mean)).forEach((v, j) => expect(Math.abs(v - expected.mean[j]!)).toBeLessThan(near(4)));
+  (await engine().read(variance)).forEach((v, j) => expect(Math.abs(v - expected.variance[j]!)).toBeLessThan(near(4)));
   plan.dispose();
-  engine.free(mean);
-  engine.free(variance);
+  engine().free(mean);
+  engine().free(variance);
 });
 
 test("a batch that is not finite leaves the running statistics of its channel alone", async () => {
-  const mean = engine.state("running mean", [C], "f32", new Float32Array(C).fill(2));
-  const variance = engine.state("running variance", [C], "f32", new Float32Array(C).fill(3));
-  const plan = await engine.plan(({ x }) => ({ y: batchNorm(x, ones(), zeros(), { running: { mean, variance }, training: true }) }), { x: f32(ROWS, C) });
+  const mean = engine().state("running mean", [C], "f32", new Float32Array(C).fill(2));
+  const variance = engine().state("running variance", [C], "f32", new Float32Array(C).fill(3));
+  const plan = await engine().plan(({ x }) => ({ y: batchNorm(x, ones(), zeros(), { running: { mean, variance }, training: true }) }), { x: f32(ROWS, C) });
   const x = values(ROWS * C);
   x[C + 1] = NaN;
   x[5 * C + 2] = Infinity;
   await plan.run({ x });
   for (const [state, before] of [[mean, 2], [variance, 3]] as const) {
-    const after = [...(await engine.read(state))];
+    const after = [...(await engine().read(state))];
     expect(after.map((value) => value === before)).toEqual([false, true, true, false]);
-    engine.free(state);
+    engine().free(state);
   }
   plan.dispose();
 });
 
 test("running statistics stay as they are in inference, and in training with update off", async () => {
-  const mean = engine.state("running mean", [C], "f32", Float32Array.of(1, 2, 3, 4));
-  const variance = engine.state("running variance", [C], "f32", Float32Array.of(0.25, 1, 4, 16));
+  const mean = engine().state("running mean", [C], "f32", Float32Array.of(1, 2, 3, 4));
+  const variance = engine().state("running variance", [C], "f32", Float32Array.of(0.25, 1, 4, 16));
   const running = { mean, variance };
-  const plan = await engine.plan(
+  const plan = await engine().plan(
     ({ x }) => ({
       fixed: batchNorm(x, ones(), zeros(), { running, training: false, eps: 0 }),
       again: batchNorm(x, ones(), zeros(), { running, training: true, update: false }),
@@ -87,15 +77,15 @@ test("running statistics stay as they are in inference, and in training with upd
   // Exact but for √ and 1/√, which may be off by some ulps.
   [1, 1, 1, -1, -1, -1, -1, 1].forEach((v, e) => expect(Math.abs(fixed![e]! - v)).toBeLessThan(8 * 2 ** -23));
   [1, 1, 1, -1, -1, -1, -1, 1].forEach((v, e) => expect(Math.sign(again![e]!)).toBe(v));
-  expect([...(await engine.read(mean))]).toEqual([1, 2, 3, 4]);
-  expect([...(await engine.read(variance))]).toEqual([0.25, 1, 4, 16]);
+  expect([...(await engine().read(mean))]).toEqual([1, 2, 3, 4]);
+  expect([...(await engine().read(variance))]).toEqual([0.25, 1, 4, 16]);
   plan.dispose();
-  engine.free(mean);
-  engine.free(variance);
+  engine().free(mean);
+  engine().free(variance);
 });
 
 test("the addition and the ReLU of a residual block are done by the normalisation before them", async () => {
-  const plan = await engine.plan(
+  const plan = await engine().plan(
     ({ x, around }) => ({ y: relu(add(batchNorm(x, ones(), zeros(), { training: true }), around)) }),
     { x: f32(ROWS, C), around: f32(ROWS, C) },
   );
@@ -104,7 +94,7 @@ test("the addition and the ReLU of a residual block are done by the normalisatio
 });
 
 test("shapes that do not fit are refused with what was expected", async () => {
-  const trial = (build: Parameters<Engine["plan"]>[0]) => engine.plan(build, { x: f32(1, C), q: f32(1, 3, 2, 5), k: f32(1, 4, 2, 6) });
+  const trial = (build: Parameters<Engine["plan"]>[0]) => engine().plan(build, { x: f32(1, C), q: f32(1, 3, 2, 5), k: f32(1, 4, 2, 6) });
   await expect(trial(({ x }) => ({ y: batchNorm(x!, ones(), zeros(), { training: true }) }))).rejects.toThrow("expected at least two");
   await expect(trial(({ x }) => ({ y: batchNorm(x!, ones(), zeros(), { training: false }) }))).rejects.toThrow("no running statistics");
   await expect(trial(({ q }) => ({ y: layerNorm(q!, ones(), zeros()) }))).rejects.toThrow("expected [5]");
@@ -113,7 +103,7 @@ test("shapes that do not fit are refused with what was expected", async () => {
 
 test("the attention map weighs the values as attention does, and its rows add up to 1", async () => {
   const [n, m, h, d] = [3, 11, 2, 8];
-  const plan = await engine.plan(
+  const plan = await engine().plan(
     ({ q, k, v }) => {
       const { out, map } = attentionWithMap(q, k, v);
       return { out, map: map() };
@@ -137,7 +127,7 @@ test("the attention map weighs the values as attention does, and its rows add up
 });
 
 test("attention pooling gives a map for each head of each learned query", async () => {
-  const plan = await engine.plan(
+  const plan = await engine().plan(
     ({ x, query, wk, wv }) => {
       const { y, map } = attentionPool(x, { query, wk, wv }, 2);
       return { y, map: map() };

@@ -1,34 +1,24 @@
 // Optimizers against formulas in f64 written here a second time; skipping, clipping and the loss scale on the device.
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createEngine, f32, type Engine } from "../../src/engine/engine.ts";
+import { describe, expect, test } from "vitest";
+import { f32 } from "../../src/engine/engine.ts";
 import { place } from "../../src/engine/trace.ts";
-import type { AdapterHandle } from "../../src/host/adapter.ts";
-import { openAdapter } from "../../src/host/node.ts";
 import { keyOfSeed, randomStream } from "../../src/kernel/rng.ts";
 import { adamw, CONTROL, CONTROL_SIZE, HYPER_SIZE, gradientControl, lossSeed, packHyper, sgd } from "../../src/ops/optim.ts";
 import { scale } from "../../src/ops/scale.ts";
+import { useEngine } from "../support/engine.ts";
 
-let handle: AdapterHandle;
-let engine: Engine;
-beforeAll(async () => {
-  handle = await openAdapter({ log: () => {} });
-  engine = await createEngine(handle);
-});
-afterAll(() => {
-  engine?.dispose();
-  handle?.close();
-});
+const engine = useEngine();
 
 type Kind = "adamw" | "sgd" | "nesterov";
 
 /** State and a plan of one step whose gradient is an input. */
 async function prepare(kind: Kind, n: number, decayEnd: number, initial: Float32Array) {
-  const parameters = engine.state("parameters", [n], "f32", initial);
-  const gradients = engine.state("gradients", [n]);
-  const first = engine.state("first", [n]);
-  const second = engine.state("second", [n]);
-  const control = engine.state("control", [CONTROL_SIZE]);
-  const plan = await engine.plan(
+  const parameters = engine().state("parameters", [n], "f32", initial);
+  const gradients = engine().state("gradients", [n]);
+  const first = engine().state("first", [n]);
+  const second = engine().state("second", [n]);
+  const control = engine().state("control", [CONTROL_SIZE]);
+  const plan = await engine().plan(
     ({ g, hyper }) => {
       place(scale(g, 1), gradients);
       const step = { parameters, gradients, control, hyper, decayEnd };
@@ -41,10 +31,10 @@ async function prepare(kind: Kind, n: number, decayEnd: number, initial: Float32
     { label: kind },
   );
   const states = { parameters, first, second, control };
-  const read = async () => Object.fromEntries(await Promise.all(Object.entries(states).map(async ([name, tensor]) => [name, [...(await engine.read(tensor))]] as const)));
+  const read = async () => Object.fromEntries(await Promise.all(Object.entries(states).map(async ([name, tensor]) => [name, [...(await engine().read(tensor))]] as const)));
   const dispose = () => {
     plan.dispose();
-    for (const tensor of [parameters, gradients, first, second, control]) engine.free(tensor);
+    for (const tensor of [parameters, gradients, first, second, control]) engine().free(tensor);
   };
   return { plan, read, dispose };
 }
@@ -144,10 +134,10 @@ test("the loss scale grows after a streak, halves at an overflow, and does not r
 });
 
 test("misuse is refused", async () => {
-  const state = (count: number) => engine.state("x", [count]);
+  const state = (count: number) => engine().state("x", [count]);
   const [p, g, m, v, control] = [state(8), state(8), state(8), state(8), state(CONTROL_SIZE)];
   const attempt = (change: object) =>
-    engine.plan(({ hyper }) => (adamw({ parameters: p, gradients: g, m, v, control, hyper, decayEnd: 8, ...change }), {}), { hyper: f32(HYPER_SIZE) });
+    engine().plan(({ hyper }) => (adamw({ parameters: p, gradients: g, m, v, control, hyper, decayEnd: 8, ...change }), {}), { hyper: f32(HYPER_SIZE) });
   await expect(attempt({ gradients: state(12) })).rejects.toThrow(/gradients is f32 \[12\], expected 8 f32 elements/);
   await expect(attempt({ control: state(4) })).rejects.toThrow(/control is f32 \[4\], expected 8/);
   await expect(attempt({ decayEnd: 9 })).rejects.toThrow(/decayEnd is 9, expected an integer from 0 to 8/);

@@ -1,10 +1,7 @@
 // What ops mean, at drawn shapes: forward in f64 against index arithmetic written here, gradients as everywhere.
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createEngine, type Engine } from "../../src/engine/engine.ts";
+import { describe, expect, test } from "vitest";
 import { interpret } from "../../src/engine/interpret.ts";
 import { sizeOf, tensorOf, trace, type Storage, type Tensor } from "../../src/engine/trace.ts";
-import type { AdapterHandle } from "../../src/host/adapter.ts";
-import { openAdapter } from "../../src/host/node.ts";
 import { keyOfSeed, randomStream } from "../../src/kernel/rng.ts";
 import { add, divide, multiply, subtract } from "../../src/ops/arithmetic.ts";
 import { checkGradient } from "../../src/ops/gradcheck.ts";
@@ -13,6 +10,7 @@ import { crossEntropy, mse } from "../../src/ops/loss.ts";
 import { max, mean, sum } from "../../src/ops/reduce.ts";
 import { concat, expand, pad, slice, transpose } from "../../src/ops/shape.ts";
 import { softmax } from "../../src/ops/softmax.ts";
+import { useEngine } from "../support/engine.ts";
 
 /** Host tensor: the specification that ops are held against. */
 interface Host {
@@ -152,16 +150,7 @@ test("misuse is told with both shapes", () => {
 });
 
 describe("gradients at drawn shapes", () => {
-  let handle: AdapterHandle;
-  let engine: Engine;
-  beforeAll(async () => {
-    handle = await openAdapter({ log: () => {} });
-    engine = await createEngine(handle);
-  });
-  afterAll(() => {
-    engine?.dispose();
-    handle?.close();
-  });
+  const engine = useEngine();
 
   const cases = (seed: number): GradientCase[] => {
     const { below, shape } = drawer(100 + seed);
@@ -181,7 +170,7 @@ describe("gradients at drawn shapes", () => {
     ];
   };
   test.each(SEEDS.slice(0, 4).flatMap((seed) => cases(seed).map((c) => [c.name, c, seed] as const)))("%s", async (_, c, seed) => {
-    const result = await checkGradient(engine, c, seed);
+    const result = await checkGradient(engine(), c, seed);
     expect(result.reason ?? result.status).toBe("passed");
   });
 });

@@ -1,14 +1,12 @@
 // SpatialNCE against its formula in f64, written here a second time, densely; and on the device at the edges and at size.
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createEngine, type Engine } from "../../src/engine/engine.ts";
+import { describe, expect, test } from "vitest";
 import { interpret } from "../../src/engine/interpret.ts";
 import { constant, sizeOf, tensorOf, trace, type Storage, type Tensor } from "../../src/engine/trace.ts";
-import type { AdapterHandle } from "../../src/host/adapter.ts";
-import { openAdapter } from "../../src/host/node.ts";
 import type { Dtype } from "../../src/kernel/dtype.ts";
 import { keyOfSeed, randomStream } from "../../src/kernel/rng.ts";
 import { gradients } from "../../src/ops/grad.ts";
 import { spatialNce, type SpatialNceOptions } from "../../src/ops/spatial-nce.ts";
+import { useEngine } from "../support/engine.ts";
 
 interface Samples {
   readonly n: number;
@@ -211,19 +209,10 @@ describe("misuse", () => {
 });
 
 describe("on the device", () => {
-  let handle: AdapterHandle;
-  let engine: Engine;
-  beforeAll(async () => {
-    handle = await openAdapter({ log: () => {} });
-    engine = await createEngine(handle);
-  });
-  afterAll(() => {
-    engine?.dispose();
-    handle?.close();
-  });
+  const engine = useEngine();
 
   const planOf = (x: Samples, o: SpatialNceOptions) =>
-    engine.plan((inputs) => build(inputs, o), Object.fromEntries(Object.entries(shapesOf(x, o)).map(([name, shape]) => [name, { shape, dtype: TYPES[name]! }])), { label: "spatialNce" });
+    engine().plan((inputs) => build(inputs, o), Object.fromEntries(Object.entries(shapesOf(x, o)).map(([name, shape]) => [name, { shape, dtype: TYPES[name]! }])), { label: "spatialNce" });
   const arraysOf = (x: Samples, o: SpatialNceOptions) =>
     Object.fromEntries(Object.keys(shapesOf(x, o)).map((name) => [name, name === "space" ? Int32Array.from(x.space) : name === "view" ? Uint32Array.from(x.view) : Float32Array.from(x[name as "z"])]));
   async function run(x: Samples, o: SpatialNceOptions) {
@@ -271,7 +260,7 @@ describe("on the device", () => {
     const begin = performance.now();
     await run(trial, o);
     const predicted = ((performance.now() - begin) / 1000) * 64;
-    if (predicted > 60) context.skip(`${handle.name} would take about ${predicted.toFixed(0)} s, more than 60`);
+    if (predicted > 60) context.skip(`${engine().device.fingerprint.adapter} would take about ${predicted.toFixed(0)} s, more than 60`);
 
     // 64 places with one embedding each, every one 256 times: sums over 16,384 samples collapse to sums over 64, exact in f64.
     const [places, copies, n, d] = [64, 256, 16384, 32];
@@ -333,6 +322,6 @@ describe("on the device", () => {
     const half = await planOf({ ...trial, n: n / 2 }, o);
     expect(plan.statistics.ownBytes / half.statistics.ownBytes).toBeLessThan(2.01);
     half.dispose();
-    expect(engine.device.ledger().peak).toBeLessThan(16 * 4 * n * d);
+    expect(engine().device.ledger().peak).toBeLessThan(16 * 4 * n * d);
   }, 300_000);
 });
