@@ -8,6 +8,7 @@ import type { DemoFlags } from "./verbs/demo.ts";
 import type { DoctorFlags } from "./verbs/doctor.ts";
 import type { EmbedFlags } from "./verbs/embed.ts";
 import type { ImportFlags } from "./verbs/import.ts";
+import type { ProbeFlags } from "./verbs/probe.ts";
 import type { TrainFlags } from "./verbs/train.ts";
 
 type Optional<T, K extends keyof T> = Omit<T, K> & Partial<Pick<T, K>>;
@@ -114,6 +115,26 @@ export function addVerbs(program: Command): void {
         .option("--force", "replace what is there"),
     ),
   ).action(async (run: string, input: string, flags: Optional<EmbedFlags, "out">) => (await import("./verbs/embed.ts")).runEmbed(run, input, { ...flags, out: need("embed", "--out FILE", flags.out) }));
+
+  withOutput(
+    withAdapter(
+      addVerb(program, "probe", "measure how well a label is read off the features of a run on brains held out, beside baselines", [
+        "cytonet probe runs/first brains --label layer --hold-out B21",
+        "cytonet probe runs/first brains --label layer --hold-out B21 --classes L3,L4,L5,L6,WM --format json --output probe.json",
+      ])
+        .argument("<run>", "folder of a finished run, or a model.safetensors")
+        .argument("<dataset>", "dataset with a label column")
+        .option("--label <column>", "label column to read off (required)")
+        .option("--hold-out <brain>", "brain to test on, all others train; may be repeated (required)", collect)
+        .option("--classes <names>", "only these classes, with commas between them (default: all)")
+        .option("--max-samples <n>", "training samples at most, drawn by the seed (default: 10000)", wholeNumber("--max-samples", 2))
+        .option("--block-mm <mm>", "edge of the blocks that intervals resample (default: two patches)", positiveNumber("--block-mm"))
+        .option("--resamples <n>", "resamples of the blocks (default: 2000)", wholeNumber("--resamples", 1000))
+        .option("--seed <n>", "seed of the draws (default: 1)", wholeNumber("--seed", 0)),
+    ),
+  ).action(async (run: string, dataset: string, flags: Optional<ProbeFlags, "label" | "holdOut">) =>
+    (await import("./verbs/probe.ts")).runProbe(run, dataset, { ...flags, label: need("probe", "--label COLUMN", flags.label), holdOut: need("probe", "--hold-out BRAIN", flags.holdOut) }),
+  );
 
   withOutput(
     withAdapter(

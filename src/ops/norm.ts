@@ -25,6 +25,9 @@ export function layerNorm(x: Tensor, gamma: Tensor, beta: Tensor, eps = 1e-5): T
   });
 }
 
+/** How far running statistics move towards those of a batch unless it is said otherwise, as in PyTorch. */
+export const RUNNING_MOMENTUM = 0.1;
+
 /** Statistics that batches leave behind: state tensors [c], f32. */
 export interface Running {
   readonly mean: Tensor;
@@ -34,7 +37,7 @@ export interface Running {
 export interface BatchNormOptions {
   /** Used instead of the batch's statistics where `training` is off; updated where it is on. */
   readonly running?: Running;
-  /** How far the running statistics move towards the batch's; 0.1 unless given, as in PyTorch. */
+  /** How far the running statistics move towards the batch's; RUNNING_MOMENTUM unless given. */
   readonly momentum?: number;
   /** 1e-5 unless given. */
   readonly eps?: number;
@@ -52,7 +55,7 @@ export interface BatchNormOptions {
  * rows, and where `running` is missing outside of training.
  */
 export function batchNorm(x: Tensor, gamma: Tensor, beta: Tensor, options: BatchNormOptions): Tensor {
-  const { running, momentum = 0.1, eps = 1e-5, training, update = true } = options;
+  const { running, momentum = RUNNING_MOMENTUM, eps = 1e-5, training, update = true } = options;
   const { rows, c } = sizesOf("batchNorm", x, gamma, beta);
   for (const [name, tensor] of Object.entries(running ?? {}) as [string, Tensor][])
     if (sizeOf(tensor.shape) !== c) throw new ShapeError("batchNorm", `running ${name} has shape [${tensor.shape.join(", ")}], expected [${c}]`);
