@@ -47,6 +47,12 @@ export { readNpy, writeNpy } from "./data/npy.ts";
 export { readSafetensors, writeSafetensors, type Safetensors } from "./data/safetensors.ts";
 export { loadFloat32, storeFloat32, type StoredTensor } from "./data/tensors.ts";
 
+// Phantoms: generated brains of which everything is known.
+export { generateDataset, generateSections } from "./phantom/phantom.ts";
+export { PHANTOM_BRAINS, PHANTOM_SIZES, type PhantomOptions, type PhantomShape, type PhantomSize } from "./phantom/options.ts";
+export { PHANTOM_AREAS, PHANTOM_LAYERS } from "./phantom/areas.ts";
+export { PHANTOM_VALUES } from "./phantom/samples.ts";
+
 // Looking at features.
 export { colourScores, principalComponents, type Components } from "./analysis/pca.ts";
 export { drawFeatureMap } from "./analysis/feature-map.ts";

@@ -61,7 +61,7 @@ export const check = (): Promise<string[]> =>
 /** Data in, weights and features out. */
 export const learn = (): Promise<{ finished: boolean; count: number; channels: number }> =>
   withEngine(async (engine) => {
-    const dataset: Dataset = await generateDataset({ seed: 1, width: 96, height: 72, pixelSizeUm: 48, sampleSpacingMm: 0.6 }, "data", files);
+    const dataset: Dataset = await generateDataset({ seed: 1, brains: 1, sections: 1, width: 96, height: 72, pixelSizeUm: 48, sampleSpacingMm: 0.6 }, "data", files);
     const config = resolveConfig({ preset: "tiny", steps: 1, "data.patch": 32, "batch.groups": 2, "batch.groupSize": 2 });
     const { finished }: TrainResult = await train({ engine, files, dataset, config, out: "run", environment: {} });
     const embeddings = await embedDataset(engine, dataset, { files, weights: decodeWeights(await files.read("run/model.safetensors"), "weights"), batch: 8 });

@@ -7,7 +7,7 @@ import { drawCurve } from "./curve.ts";
 import { find } from "./dom.ts";
 
 /** 8 × 6 mm of cortex: enough folds to see layers, small enough to be generated in a moment. */
-const SECTION = { width: 640, height: 480, pixelSizeUm: 12, sampleSpacingMm: 0.16 } as const;
+const SECTION = { brains: 1, sections: 1, truth: false, width: 640, height: 480, pixelSizeUm: 12, sampleSpacingMm: 0.16 } as const;
 const RUN = "run";
 
 export interface TrainingSettings {

@@ -9,6 +9,7 @@ import type { DoctorFlags } from "./verbs/doctor.ts";
 import type { EmbedFlags } from "./verbs/embed.ts";
 import type { ImportFlags } from "./verbs/import.ts";
 import type { ProbeFlags } from "./verbs/probe.ts";
+import type { PhantomFlags } from "./verbs/phantom.ts";
 import type { TrainFlags } from "./verbs/train.ts";
 
 type Optional<T, K extends keyof T> = Omit<T, K> & Partial<Pick<T, K>>;
@@ -79,6 +80,21 @@ export function addVerbs(program: Command): void {
       .option("--licence <text>", "licence of the data, kept in the manifest")
       .option("--force", "replace the dataset that is there"),
   ).action(async (source: string, flags: ImportFlags) => (await import("./verbs/import.ts")).runImport(source, flags));
+
+  withFormat(
+    addVerb(program, "phantom", "generate brains of which everything is known, as a dataset", [
+      "cytonet phantom --out phantom --seed 1",
+      "cytonet phantom --out phantom --seed 2 --brains 3 --size medium",
+      "cytonet phantom --out fine --seed 3 --brains 1 --sections 1 --size large",
+    ])
+      .option("--out <dir>", "the dataset to make: a new folder (required)")
+      .option("--seed <n>", "the same seed gives the same bytes", wholeNumber("--seed", 0), 1)
+      .option("--brains <n>", "brains, all in one reference space (default: 3)", wholeNumber("--brains", 1))
+      .option("--size <small|medium|large>", "small: seconds to make; medium: enough to learn from; large: 2 µm/px, for patches of 2048 px", oneOf("--size", ["small", "medium", "large"]), "small")
+      .option("--sections <n>", "sections of each brain (default: 6, 16, 2 by size)", wholeNumber("--sections", 1))
+      .option("--no-truth", "without masks and lists of cells beside the sections; the table's columns stay")
+      .option("--force", "replace the dataset that is there"),
+  ).action(async (flags: PhantomFlags) => (await import("./verbs/phantom.ts")).runPhantom(flags));
 
   withFormat(
     withAdapter(

@@ -37,6 +37,13 @@ export interface Labels {
   readonly codes: Int32Array;
 }
 
+/** A value column: numbers per sample, NaN where the cell is empty. */
+export interface Values {
+  readonly unit: string | undefined;
+  /** [n] */
+  readonly numbers: Float64Array;
+}
+
 export interface Samples {
   readonly count: number;
   /** [n] index into `sections`. */
@@ -49,6 +56,7 @@ export interface Samples {
   /** [n] index into `spaces`. */
   readonly space: Int32Array;
   readonly labels: ReadonlyMap<string, Labels>;
+  readonly values: ReadonlyMap<string, Values>;
   /** Names of the samples, where the table has an `id` column. */
   readonly ids: readonly string[] | undefined;
 }
@@ -76,6 +84,8 @@ export interface Manifest {
   readonly sections: readonly Section[];
   /** Label columns of the table; `names` fixes the classes and their order, otherwise they are those found, sorted. */
   readonly labels?: readonly { readonly column: string; readonly names?: readonly string[] }[];
+  /** Columns of numbers, with their unit for people. */
+  readonly values?: readonly { readonly column: string; readonly unit?: string }[];
 }
 
 /** Applies a section's transform. Returns [x, y, z] in mm. */

@@ -35,7 +35,7 @@ export async function openImage(files: Files, path: string, options: ImageGridOp
   const slash = path.lastIndexOf("/");
   const [folder, file] = [slash < 0 ? "" : path.slice(0, slash) || "/", path.slice(slash + 1)];
   const transform: SectionTransform = [[0.001, 0, 0], [0, 0.001, 0], [0, 0, 0]];
-  const samples = { count, section: new Uint32Array(count), x: new Float64Array(count), y: new Float64Array(count), position: new Float32Array(3 * count), space: new Int32Array(count), labels: new Map(), ids: undefined };
+  const samples = { count, section: new Uint32Array(count), x: new Float64Array(count), y: new Float64Array(count), position: new Float32Array(3 * count), space: new Int32Array(count), labels: new Map(), values: new Map(), ids: undefined };
   // Where the image is narrower than a stride, its middle is the one position.
   const [left, top] = [(width * pixelSizeUm - (columns - 1) * strideUm) / 2, (height * pixelSizeUm - (rows - 1) * strideUm) / 2];
   for (let i = 0; i < count; i++) {

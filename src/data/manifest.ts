@@ -6,10 +6,11 @@ import { didYouMean, type Mistakes } from "./mistakes.ts";
 
 type Json = Record<string, unknown>;
 
-const FIELDS = ["schema", "name", "description", "licence", "brains", "sections", "labels"];
+const FIELDS = ["schema", "name", "description", "licence", "brains", "sections", "labels", "values"];
 const BRAIN_FIELDS = ["id", "description"];
 const SECTION_FIELDS = ["id", "brain", "file", "width", "height", "pixelSizeUm", "space", "transform"];
 const LABEL_FIELDS = ["column", "names"];
+const VALUE_FIELDS = ["column", "unit"];
 
 interface Reader {
   readonly name: string;
@@ -152,7 +153,13 @@ export function parseManifest(bytes: Uint8Array, name: string, mistakes: Mistake
     if (!good) mistakes.add(name, `${place}names ${show(names)}, expected a list of different texts`, 'correct "names" or leave it out');
     return { column: readText(reader, place, entry, "column"), ...(good && names !== undefined ? { names: names as string[] } : {}) };
   });
-  checkUnique(reader, "label columns", labels.map(({ column }) => column));
+  const values = readObjects(reader, json, "values", false).map((entry, i) => {
+    const place = `value ${i}: `;
+    checkFields(reader, place, entry, VALUE_FIELDS);
+    const unit = readOptionalText(reader, place, entry, "unit");
+    return { column: readText(reader, place, entry, "column"), ...(unit === undefined ? {} : { unit }) };
+  });
+  checkUnique(reader, "columns of labels and values", [...labels, ...values].map(({ column }) => column));
   const description = readOptionalText(reader, "", json, "description");
   const licence = readOptionalText(reader, "", json, "licence");
   return {
@@ -163,5 +170,6 @@ export function parseManifest(bytes: Uint8Array, name: string, mistakes: Mistake
     brains,
     sections,
     labels,
+    values,
   };
 }

@@ -1,6 +1,6 @@
 // Reads the table of sample positions against its manifest, row by row, collecting every mistake with its line.
 import { parseNumber, type Table } from "./csv.ts";
-import { PLACE_COLUMNS, POSITION_COLUMNS, transformPoint, type Labels, type Manifest, type Samples } from "./dataset.ts";
+import { PLACE_COLUMNS, POSITION_COLUMNS, transformPoint, type Labels, type Manifest, type Samples, type Values } from "./dataset.ts";
 import { didYouMean, type Mistakes } from "./mistakes.ts";
 
 /** Tables are written with three decimals of a µm: a point on the far edge may round to that much beyond it. */
@@ -12,14 +12,15 @@ type Columns = ReadonlyMap<string, number>;
 function checkColumns(table: Table, manifest: Manifest, mistakes: Mistakes): { columns: Columns; placed: boolean } {
   const columns = new Map(table.header.map((name, i) => [name, i] as const));
   const where = `${table.name}:1`;
-  const known = [...PLACE_COLUMNS, ...POSITION_COLUMNS, "id", ...(manifest.labels ?? []).map(({ column }) => column)];
+  const declared = [...(manifest.labels ?? []).map(({ column }) => ({ column, kind: "label" })), ...(manifest.values ?? []).map(({ column }) => ({ column, kind: "value" }))];
+  const known = [...PLACE_COLUMNS, ...POSITION_COLUMNS, "id", ...declared.map(({ column }) => column)];
   for (const column of table.header) {
-    if (!known.includes(column)) mistakes.add(where, `unknown column "${column}"${didYouMean(column, known.filter((name) => !columns.has(name)))}`, 'remove it, or declare it in dataset.json under "labels" as { "column": … }');
+    if (!known.includes(column)) mistakes.add(where, `unknown column "${column}"${didYouMean(column, known.filter((name) => !columns.has(name)))}`, 'remove it, or declare it in dataset.json under "labels" (words) or "values" (numbers) as { "column": … }');
   }
   for (const column of PLACE_COLUMNS) if (!columns.has(column)) mistakes.add(where, `column "${column}" missing`, "add it");
-  for (const { column } of manifest.labels ?? []) {
-    if (!columns.has(column)) mistakes.add(where, `label column "${column}" missing${didYouMean(column, table.header)}`, 'add it, or remove it from "labels" in dataset.json');
-    if ([...PLACE_COLUMNS, ...POSITION_COLUMNS, "id"].some((name) => name === column)) mistakes.add(where, `label column "${column}" has a reserved name`, "rename it");
+  for (const { column, kind } of declared) {
+    if (!columns.has(column)) mistakes.add(where, `${kind} column "${column}" missing${didYouMean(column, table.header)}`, `add it, or remove it from "${kind}s" in dataset.json`);
+    if ([...PLACE_COLUMNS, ...POSITION_COLUMNS, "id"].some((name) => name === column)) mistakes.add(where, `${kind} column "${column}" has a reserved name`, "rename it");
   }
   const present = POSITION_COLUMNS.filter((column) => columns.has(column));
   if (present.length > 0 && present.length < 3) mistakes.add(where, `position columns ${present.join(", ")} alone`, `give all of ${POSITION_COLUMNS.join(", ")}, or none and a transform for each section`);
@@ -50,6 +51,19 @@ function readLabels(table: Table, column: string, at: number, fixed: readonly st
   return { names, codes };
 }
 
+/** Numbers of a value column: an empty cell is NaN, anything else must be a finite number. */
+function readValues(table: Table, column: string, at: number, unit: string | undefined, mistakes: Mistakes): Values {
+  const numbers = new Float64Array(table.rows.length).fill(Number.NaN);
+  table.rows.forEach((row, i) => {
+    const text = (row[at] ?? "").trim();
+    if (text === "") return;
+    const value = parseNumber(text);
+    if (value === undefined) mistakes.add(`${table.name}:${table.lines[i]}`, `${column} ${JSON.stringify(text)}, expected a finite number, or nothing where it was not measured`, "correct it or empty the cell");
+    else numbers[i] = value;
+  });
+  return { unit, numbers };
+}
+
 /** Checks and reads all rows. What is returned is only good if `mistakes` stays empty. `spaces` are the names in the order of their numbers. */
 export function readSamples(table: Table, manifest: Manifest, spaces: readonly string[], mistakes: Mistakes): Samples {
   const { columns, placed } = checkColumns(table, manifest, mistakes);
@@ -62,6 +76,7 @@ export function readSamples(table: Table, manifest: Manifest, spaces: readonly s
     position: new Float32Array(3 * count),
     space: new Int32Array(count),
     labels: new Map(),
+    values: new Map(),
     ids: undefined,
   };
   if (count === 0) mistakes.add(table.name, "no rows", "add the positions of samples");
@@ -117,5 +132,6 @@ export function readSamples(table: Table, manifest: Manifest, spaces: readonly s
     }
   });
   const labels = new Map((manifest.labels ?? []).map(({ column, names }) => [column, readLabels(table, column, at(column), names, mistakes)] as const));
-  return { ...samples, labels, ids: idAt >= 0 ? ids : undefined };
+  const values = new Map((manifest.values ?? []).map(({ column, unit }) => [column, readValues(table, column, at(column), unit, mistakes)] as const));
+  return { ...samples, labels, values, ids: idAt >= 0 ? ids : undefined };
 }

@@ -15,9 +15,11 @@ export interface SampleRow {
   readonly id?: string;
   /** One per label column of the manifest, "" where missing. */
   readonly labels: readonly string[];
+  /** One per value column of the manifest, NaN where missing. */
+  readonly values?: readonly number[];
 }
 
-/** A dataset before it is written: images are produced one at a time. */
+/** A dataset before it is written: images, and files that lie beside them, are produced one at a time. */
 export interface DatasetParts {
   readonly manifest: Manifest;
   readonly rows: Iterable<SampleRow>;
@@ -27,8 +29,8 @@ export interface DatasetParts {
 export interface WriteOptions {
   /** Replaces a dataset that is there. A folder that is no dataset is never replaced. */
   readonly force?: boolean;
-  /** Reports each image written. */
-  readonly onImage?: (done: number, total: number, file: string) => void;
+  /** Reports each image written; what it returns is awaited, so that a page can be drawn in between. */
+  readonly onImage?: (done: number, total: number, file: string) => void | Promise<void>;
 }
 
 /** Numbers in tables: µm with 3 and mm with 6 decimals (a nanometre), without trailing zeros. */
@@ -36,14 +38,19 @@ function formatNumber(value: number, decimals: number): string {
   return String(Number(value.toFixed(decimals)));
 }
 
+function formatValue(value: number): string {
+  return Number.isNaN(value) ? "" : formatNumber(value, 6);
+}
+
 export function formatTable(manifest: Manifest, rows: Iterable<SampleRow>): Uint8Array {
   const labels = (manifest.labels ?? []).map(({ column }) => column);
+  const values = (manifest.values ?? []).map(({ column }) => column);
   const all = [...rows];
   const withIds = all.some(({ id }) => id !== undefined);
-  const lines = [formatCsvRow([...(withIds ? ["id"] : []), ...PLACE_COLUMNS, ...POSITION_COLUMNS, ...labels])];
+  const lines = [formatCsvRow([...(withIds ? ["id"] : []), ...PLACE_COLUMNS, ...POSITION_COLUMNS, ...labels, ...values])];
   for (const row of all) {
     const place = [row.section, formatNumber(row.xUm, 3), formatNumber(row.yUm, 3), ...row.position.map((value) => formatNumber(value, 6))];
-    lines.push(formatCsvRow([...(withIds ? [row.id ?? ""] : []), ...place, ...row.labels]));
+    lines.push(formatCsvRow([...(withIds ? [row.id ?? ""] : []), ...place, ...row.labels, ...values.map((_, i) => formatValue(row.values?.[i] ?? Number.NaN))]));
   }
   return new TextEncoder().encode(lines.join(""));
 }
@@ -84,7 +91,7 @@ export async function writeDataset(files: Files, out: string, parts: DatasetPart
     for (const folder of folders) await files.makeFolder(joinPath(partial, folder));
     for (const [i, image] of parts.images.entries()) {
       await files.writeAtomic(joinPath(partial, image.file), await image.bytes());
-      options.onImage?.(i + 1, parts.images.length, image.file);
+      await options.onImage?.(i + 1, parts.images.length, image.file);
     }
     await files.writeAtomic(joinPath(partial, TABLE_FILE), formatTable(parts.manifest, parts.rows));
     await files.writeAtomic(joinPath(partial, MANIFEST_FILE), formatManifest(parts.manifest));

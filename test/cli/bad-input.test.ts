@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { generateDataset } from "../../src/data/phantom.ts";
+import { generateDataset } from "../../src/phantom/phantom.ts";
 import { encodePng } from "../../src/data/png.ts";
 import { nodeFiles } from "../../src/host/files-node.ts";
 import { buildProgram, runProgram, type Ended, type RunOptions } from "../support/program.ts";
@@ -19,7 +19,7 @@ beforeAll(async () => {
   buildProgram();
   top = await mkdtemp(join(tmpdir(), "cytonet-bad-"));
   dataset = join(top, "dataset");
-  await generateDataset({ seed: 1, width: 256, height: 192, pixelSizeUm: 24 }, dataset, nodeFiles);
+  await generateDataset({ seed: 1, brains: 1, sections: 1, truth: false, width: 256, height: 192, pixelSizeUm: 24 }, dataset, nodeFiles);
 });
 afterAll(() => rm(top, { recursive: true, force: true }));
 
@@ -113,7 +113,7 @@ describe("import", () => {
 describe("a dataset that was changed afterwards", () => {
   test("train says what is wrong, by file and row, and makes no run", async () => {
     const own = join(scans, "own");
-    await generateDataset({ seed: 2, width: 128, height: 96, pixelSizeUm: 48 }, own, nodeFiles);
+    await generateDataset({ seed: 2, brains: 1, sections: 1, truth: false, width: 128, height: 96, pixelSizeUm: 48 }, own, nodeFiles);
     const table = await readFile(join(own, "samples.csv"), "utf8");
     await writeFile(join(own, "samples.csv"), table.replace(/\n([^,]+),[^,]+,/, "\n$1,nan,"));
     const run = join(scans, "run");
@@ -124,7 +124,7 @@ describe("a dataset that was changed afterwards", () => {
   });
   test("embed names a truncated section", async () => {
     const own = join(scans, "own");
-    await generateDataset({ seed: 2, width: 128, height: 96, pixelSizeUm: 48 }, own, nodeFiles);
+    await generateDataset({ seed: 2, brains: 1, sections: 1, truth: false, width: 128, height: 96, pixelSizeUm: 48 }, own, nodeFiles);
     const [name = ""] = await readdir(join(own, "images"));
     const file = join(own, "images", name);
     await writeFile(file, (await readFile(file)).subarray(0, 500));
@@ -177,7 +177,7 @@ describe("a run folder", () => {
 
   test("is not continued with other data", async () => {
     const other = join(scans, "other");
-    await generateDataset({ seed: 9, width: 256, height: 192, pixelSizeUm: 24 }, other, nodeFiles);
+    await generateDataset({ seed: 9, brains: 1, sections: 1, truth: false, width: 256, height: 192, pixelSizeUm: 24 }, other, nodeFiles);
     const { code, stderr } = await runProgram(["train", other, "--out", run, "--resume"]);
     expect(stderr).toMatch(/data/);
     expect(code).toBe(65);

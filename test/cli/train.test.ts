@@ -3,7 +3,7 @@ import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { generateDataset } from "../../src/data/phantom.ts";
+import { generateDataset } from "../../src/phantom/phantom.ts";
 import { nodeFiles } from "../../src/host/files-node.ts";
 import { buildProgram, runProgram } from "../support/program.ts";
 
@@ -19,7 +19,7 @@ beforeAll(async () => {
   top = await mkdtemp(join(tmpdir(), "cytonet-train-"));
   dataset = join(top, "dataset");
   whole = join(top, "whole");
-  await generateDataset({ seed: 1, brains: 2, width: 192, height: 144, pixelSizeUm: 24 }, dataset, nodeFiles);
+  await generateDataset({ seed: 1, brains: 2, sections: 1, width: 192, height: 144, pixelSizeUm: 24 }, dataset, nodeFiles);
   const { code, stderr, stdout } = await runProgram(["train", dataset, "--out", whole, ...SETTINGS, "--format", "json"]);
   expect(code, stderr).toBe(0);
   expect(JSON.parse(stdout)).toMatchObject({ schema: "cytonet-train/1", rows: [{ run: whole, steps: STEPS, weights: join(whole, "model.safetensors") }] });

@@ -20,7 +20,7 @@ export function makeScatter(count: number, extentMm: number, seed = 1): Dataset 
       y: new Float64Array(count),
       position: Float32Array.from({ length: 3 * count }, () => (stream.uniform() - 0.5) * extentMm),
       space: Int32Array.from(section, (s) => sectionOf[s] ?? 0),
-      labels: new Map(),
+      labels: new Map(), values: new Map(),
       ids: undefined,
     },
     hash: "",

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createMemoryFiles } from "../../src/host/files-memory.ts";
 import type { AdapterHandle } from "../../src/host/adapter.ts";
 import { openAdapter } from "../../src/host/node.ts";
-import { generateDataset } from "../../src/data/phantom.ts";
+import { generateDataset } from "../../src/phantom/phantom.ts";
 import type { Dataset } from "../../src/data/dataset.ts";
 import { createEngine, type Engine } from "../../src/engine/engine.ts";
 import type { Files } from "../../src/files.ts";
@@ -18,7 +18,7 @@ beforeAll(async () => {
   handle = await openAdapter({ log: () => undefined });
   engine = await createEngine(handle);
   files = createMemoryFiles();
-  dataset = await generateDataset({ seed: 4, brains: 2, sectionsPerBrain: 1, width: 384, height: 288, pixelSizeUm: 16, sampleSpacingMm: 0.15 }, "data", files);
+  dataset = await generateDataset({ seed: 4, brains: 2, sections: 1, width: 384, height: 288, pixelSizeUm: 16, sampleSpacingMm: 0.15 }, "data", files);
 });
 afterAll(() => {
   engine?.dispose();

@@ -1,7 +1,7 @@
 // `cytonet demo`: the main job in small: a generated section, a tiny CytoNet trained on it, its features, and a picture of them.
 import { writeFeatureMaps } from "../../analysis/maps.ts";
 import { encodeEmbeddings } from "../../data/embeddings.ts";
-import { generateDataset } from "../../data/phantom.ts";
+import { generateDataset } from "../../phantom/phantom.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { formatBytes } from "../../engine/errors.ts";
 import { EXIT_CODES, UserError } from "../../errors.ts";
@@ -29,7 +29,7 @@ const DEFAULT_FOLDER = "runs/demo";
 /** What the demo writes into its folder, and all that it ever replaces there. */
 const FILES = { marker: "demo.json", data: "data", run: "run", embeddings: "embeddings.safetensors", maps: "maps" } as const;
 const LOCK = ".demo.lock";
-const SECTION = { seed: 1, width: 1024, height: 768, pixelSizeUm: 12, sampleSpacingMm: 0.2 } as const;
+const SECTION = { seed: 1, brains: 1, sections: 1, width: 1024, height: 768, pixelSizeUm: 12, sampleSpacingMm: 0.2 } as const;
 const EMBED_BATCH = 64;
 /** Steps that the first and the last loss are averaged over: single batches differ. */
 const AVERAGED = 10;

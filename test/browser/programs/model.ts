@@ -6,7 +6,7 @@ const SETTINGS = { preset: "tiny", "data.patch": 32, "batch.groups": 4, "batch.g
 /** Some steps of the trainer in memory; the same everywhere, up to the device's arithmetic. */
 export async function trainModel(engine: Engine, steps: number): Promise<{ weights: Uint8Array; metrics: StepMetrics[] }> {
   const files = createMemoryFiles();
-  const dataset = await generateDataset({ seed: 3, width: 192, height: 144, pixelSizeUm: 24 }, "data", files);
+  const dataset = await generateDataset({ seed: 3, brains: 1, sections: 1, width: 192, height: 144, pixelSizeUm: 24 }, "data", files);
   const metrics: StepMetrics[] = [];
   await train({ engine, files, dataset, config: resolveConfig({ ...SETTINGS, steps }), out: "run", environment: {}, onProgress: (state) => void metrics.push(state.metrics) });
   return { weights: await files.read("run/model.safetensors"), metrics };

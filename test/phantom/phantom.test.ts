@@ -1,0 +1,157 @@
+// Phantoms: the same bytes for the same seed, truth that pixels, masks and cells bear out, places that fit across brains.
+import { describe, expect, test } from "vitest";
+import { decodeImage } from "../../src/data/decode.ts";
+import { readNpy } from "../../src/data/npy.ts";
+import { readDataset } from "../../src/data/read-dataset.ts";
+import { loadFloat32 } from "../../src/data/tensors.ts";
+import { UserError } from "../../src/errors.ts";
+import { createMemoryFiles } from "../../src/host/files-memory.ts";
+import { AREA_PROFILES, PHANTOM_AREAS, PHANTOM_LAYERS } from "../../src/phantom/areas.ts";
+import { fromLaminar, toLaminar } from "../../src/phantom/field.ts";
+import { planPhantom, type PhantomOptions } from "../../src/phantom/options.ts";
+import { generateDataset, generateSections } from "../../src/phantom/phantom.ts";
+import { PHANTOM_VALUES } from "../../src/phantom/samples.ts";
+import { makePhantom, makeSection } from "../../src/phantom/section.ts";
+
+/** Whole anatomy at coarse pixels: cheap, since cells are what costs. */
+const COARSE: PhantomOptions = { seed: 4, brains: 2, sections: 1, width: 220, height: 140, pixelSizeUm: 100, sampleSpacingMm: 0.3 };
+
+describe("a phantom as a dataset", () => {
+  test("is read back whole, with every area and layer, values for every sample, and its truth beside it", async () => {
+    const files = createMemoryFiles();
+    const dataset = await generateDataset(COARSE, "deep/er/p", files);
+    expect((await readDataset(files, "deep/er/p", { verify: "pixels" })).hash).toBe(dataset.hash);
+    expect(dataset.sections.map(({ id, brain }) => [id, brain])).toEqual([["b1s1", "phantom1"], ["b2s1", "phantom2"]]);
+    expect(dataset.spaces).toEqual(["phantom"]);
+    const { labels, values, count } = dataset.samples;
+    expect(labels.get("layer")?.names).toEqual(PHANTOM_LAYERS);
+    expect(labels.get("area")?.names).toEqual(PHANTOM_AREAS);
+    expect([...new Set(labels.get("layer")!.codes)].sort()).toEqual(PHANTOM_LAYERS.map((_, i) => i));
+    expect([...values.keys()]).toEqual(PHANTOM_VALUES.map(({ column }) => column));
+    for (const [column, { numbers }] of values) expect([column, numbers.length, numbers.every(Number.isFinite)]).toEqual([column, count, true]);
+
+    const mask = async (what: string) => decodeImage(await files.read(`deep/er/p/truth/b1s1-${what}.png`), what);
+    const [layers, areas] = [await mask("layers"), await mask("areas")];
+    const cells = loadFloat32(readNpy(await files.read("deep/er/p/truth/b1s1-cells.npy"), "cells"))!;
+    // Samples, masks and cells tell the same story; a mask's pixel may straddle a border that a sample lies beside.
+    let [same, compared] = [0, 0];
+    for (let i = 0; i < count; i++) {
+      if (dataset.samples.section[i] !== 0) continue;
+      const pixel = Math.floor(dataset.samples.y[i]! / 100) * 220 + Math.floor(dataset.samples.x[i]! / 100);
+      compared += 1;
+      if (layers.data[pixel] === labels.get("layer")!.codes[i]! + 1 && areas.data[pixel] === labels.get("area")!.codes[i]! + 1) same += 1;
+    }
+    expect(compared).toBeGreaterThan(50);
+    expect(same / compared).toBeGreaterThan(0.7);
+    const perLayer = PHANTOM_LAYERS.map(() => 0);
+    for (let k = 0; k < cells.length; k += 6) perLayer[cells[k + 5]!]! += 1;
+    const pixels = PHANTOM_LAYERS.map((_, layer) => layers.data.reduce((sum, value) => sum + (value === layer + 1 ? 1 : 0), 0));
+    const density = perLayer.map((n, layer) => n / (pixels[layer]! * 0.01));
+    // Layer I holds 330 and white matter 620 cells per mm² by plan; layers II to VI together are denser than both.
+    expect(density[0]).toBeGreaterThan(250);
+    expect(density[0]).toBeLessThan(600);
+    expect(density[6]).toBeGreaterThan(560);
+    expect(density[6]).toBeLessThan(680);
+    for (const layer of [1, 2, 3, 4, 5]) expect(density[layer]).toBeGreaterThan(density[0]!);
+  });
+
+  test("the same seed gives the same bytes, in any order of asking; another seed, brain or section gives others", async () => {
+    const block: PhantomOptions = { seed: 4, brains: 2, sections: 2, width: 160, height: 100, pixelSizeUm: 40 };
+    const parts = generateSections(block);
+    const bytes = async (of: typeof parts, file: string): Promise<Uint8Array> => of.images.find((image) => image.file === file)!.bytes();
+    const first = await bytes(parts, "images/b1s1.png");
+    const again = generateSections(block);
+    expect(JSON.stringify([...again.rows])).toBe(JSON.stringify([...parts.rows]));
+    expect(await bytes(again, "images/b1s1.png")).toEqual(first);
+    expect(await bytes(parts, "images/b1s2.png")).not.toEqual(first);
+    expect(await bytes(parts, "images/b2s1.png")).not.toEqual(first);
+    expect(await bytes(generateSections({ ...block, seed: 5 }), "images/b1s1.png")).not.toEqual(first);
+  });
+
+  test("options that are wrong are named, all at once", () => {
+    expect(() => generateSections({ seed: 1, width: 0 })).toThrow(UserError);
+    expect(() => generateSections({ seed: 1, width: 0 })).toThrow(/width 0, expected/);
+    const message = (() => {
+      try {
+        planPhantom({ seed: -1, pixelSizeUm: Number.NaN });
+        return "";
+      } catch (error) {
+        return error instanceof UserError ? [error.message, ...error.notes].join("\n") : "";
+      }
+    })();
+    expect(message).toMatch(/seed -1/);
+    expect(message).toMatch(/pixelSizeUm NaN/);
+  });
+});
+
+describe("anatomy", () => {
+  const phantom = makePhantom(planPhantom({ seed: 3, sections: 12 }));
+
+  test("the laminar coordinate keeps pia and white matter and is undone by its inverse", () => {
+    for (const curvature of [-2, -0.2, 0, 0.1, 3]) {
+      expect(toLaminar(0, curvature, 2)).toBe(0);
+      expect(toLaminar(1, curvature, 2)).toBe(1);
+      for (let share = 0.05; share < 1; share += 0.1) expect(fromLaminar(toLaminar(share, curvature, 2), curvature, 2)).toBeCloseTo(share, 9);
+    }
+    // Where cortex fans out, the upper half of the depth holds less than half of the volume.
+    expect(toLaminar(0.5, 0.5, 2)).toBeLessThan(0.5);
+    expect(toLaminar(0.5, -0.3, 2)).toBeGreaterThan(0.5);
+  });
+
+  test("neighbouring sections resemble each other, distant ones and other brains do not", () => {
+    const distance = (a: [number, number], b: [number, number]): number => {
+      const [one, two] = [a, b].map(([brain, z]) => phantom.foldings[brain]!(z));
+      // From 200 points of one line to the nearest of the other.
+      let sum = 0;
+      for (let k = 0; k < 200; k++) {
+        const v = Math.floor((k / 200) * one!.count);
+        let least = Infinity;
+        for (let w = 0; w < two!.count; w += 2) least = Math.min(least, Math.hypot(one!.x[v]! - two!.x[w]!, one!.y[v]! - two!.y[w]!));
+        sum += least / 200;
+      }
+      return sum;
+    };
+    const near = distance([0, 5], [0, 5.1]);
+    const far = distance([0, 1], [0, 10]);
+    const other = distance([0, 5], [1, 5]);
+    // Sulci move by some hundredths of their swing in 0.1 mm of z.
+    expect(near).toBeLessThan(0.06);
+    expect(far).toBeGreaterThan(3 * near);
+    expect(other).toBeGreaterThan(5 * near);
+  });
+
+  test("all areas have the same bands in another order, so that only the arrangement tells them apart", () => {
+    const multiset = (area: number): string => AREA_PROFILES[area]!.bands.map(({ density }) => density).sort((a, b) => a - b).join(" ");
+    expect(new Set(PHANTOM_AREAS.map((_, area) => multiset(area))).size).toBe(1);
+    expect(new Set(AREA_PROFILES.map(({ bands }) => bands.map(({ density }) => density).join(" "))).size).toBe(PHANTOM_AREAS.length);
+    for (const { borders } of AREA_PROFILES) expect(borders).toEqual([...borders].sort((a, b) => a - b));
+    expect(AREA_PROFILES.map(({ borders }) => borders.at(-1))).toEqual(PHANTOM_AREAS.map(() => 1));
+  });
+
+  test("every area covers a fair part of the sheet, and some borders are sharp, some gradual", () => {
+    const { sheet } = phantom;
+    const seen = PHANTOM_AREAS.map(() => 0);
+    let mixed = 0;
+    const places = 4000;
+    for (let k = 0; k < places; k++) {
+      const mix = sheet.areaAt(sheet.length * (0.06 + (0.88 * k) / places), sheet.zLength * ((k * 0.618) % 1));
+      seen[mix.area]! += 1 / places;
+      if (mix.share > 0.02) mixed += 1 / places;
+    }
+    for (const share of seen) expect(share).toBeGreaterThan(0.05);
+    expect(mixed).toBeGreaterThan(0.01);
+    expect(mixed).toBeLessThan(0.25);
+  });
+
+  test("cells stand clear of the pia and where the tissue says", () => {
+    const small = makePhantom(planPhantom({ seed: 3, brains: 1, sections: 1, width: 100, height: 60, pixelSizeUm: 40 }));
+    const { cells, field } = makeSection(small, 0, 0);
+    expect(cells.count).toBeGreaterThan(1000);
+    for (let k = 0; k < cells.count; k += 7) {
+      const [x, y] = [cells.table[6 * k]! / 1000 / field.cell, cells.table[6 * k + 1]! / 1000 / field.cell];
+      const node = Math.round(y) * field.columns + Math.round(x);
+      // The nearest node is at most 0.71 of a cell away, and depth changes by at most that.
+      expect(field.depth[node]).toBeGreaterThan(-0.71 * field.cell);
+    }
+  });
+});
