@@ -9,10 +9,10 @@ import { embedDataset } from "../model/embed.ts";
 import { windowOptions } from "../model/objective.ts";
 import type { Weights } from "../model/weights.ts";
 import { bootstrap, estimate, estimateDifference, tabulate, tabulateGuesses, type BlockTable, type Estimate, type Resampled } from "./bootstrap.ts";
-import { describeIntensity, INTENSITY_CHANNELS, measureRange } from "./intensity.ts";
+import { describeIntensity, INTENSITY_CHANNELS, measureRange, type IntensityRange } from "./intensity.ts";
 import { chooseNeighbours, classifyByNeighbours } from "./knn.ts";
 import { fitLinearProbe, type Choice, type LinearProbe } from "./linear-probe.ts";
-import { predictLogistic, type LabelledRows } from "./logistic.ts";
+import { predictLogistic, type LabelledRows, type LogisticModel } from "./logistic.ts";
 import { findBlocks, foldTraining, splitSamples, type FoldKind, type Split } from "./probe-split.ts";
 import { scoreClasses, type ClassScores } from "./scores.ts";
 import { makeUntrained } from "./untrained.ts";
@@ -28,7 +28,7 @@ export interface ProbeOptions {
   readonly holdOut: readonly string[];
   /** Only samples of these classes; default all. */
   readonly classes?: readonly string[];
-  /** Training samples at most, drawn by the seed; default 10,000. */
+  /** Training samples at most, drawn by the seed; default 5,000. */
   readonly maxSamples?: number;
   /** Edge of the blocks that are resampled, mm; default twice the extent of a patch. */
   readonly blockMm?: number;
@@ -113,9 +113,11 @@ export interface ProbeResult {
   readonly train: Uint32Array;
   readonly test: Uint32Array;
   readonly predicted: Int32Array;
+  /** All that came from the training samples. */
+  readonly fitted: { readonly probe: LogisticModel; readonly intensity: LogisticModel; readonly untrained: LogisticModel; readonly k: number; readonly range: IntensityRange; readonly initial: Weights };
 }
 
-export const PROBE_DEFAULTS = { maxSamples: 10_000, resamples: 2000, seed: 1, batch: 64 } as const;
+export const PROBE_DEFAULTS = { maxSamples: 5000, resamples: 2000, seed: 1, batch: 64 } as const;
 /** Intervals of fewer blocks say little, and a note says so. */
 const FEW_BLOCKS = 8;
 
@@ -152,8 +154,9 @@ async function measure(engine: Engine, dataset: Dataset, options: ProbeOptions):
   const cache = loadSections(dataset, files);
 
   const features = options.features ? pickFeatures(options.features, dataset, split) : await embedSplit(engine, dataset, split, weights, options, "embedding");
-  const untrained = await embedSplit(engine, dataset, split, await makeUntrained(engine, weights, dataset, cache, split.train.samples, tell("calibrating the untrained encoder")), options, "embedding, untrained");
-  const intensity = await intensityFeatures(dataset, cache, split, config, tell("intensity statistics"));
+  const initial = await makeUntrained(engine, weights, dataset, cache, split.train.samples, tell("calibrating the untrained encoder"));
+  const untrained = await embedSplit(engine, dataset, split, initial, options, "embedding, untrained");
+  const { range, ...intensity } = await intensityFeatures(dataset, cache, split, config, tell("intensity statistics"));
 
   const fit = async (name: string, { train, test }: Features): Promise<{ linear: LinearProbe; predicted: Int32Array }> => {
     let done = 0;
@@ -164,9 +167,9 @@ async function measure(engine: Engine, dataset: Dataset, options: ProbeOptions):
   };
   const fitted = { probe: await fit("the probe", features), intensity: await fit("intensity", intensity), untrained: await fit("untrained", untrained) };
   await tell("neighbours")(0, 2);
-  const k = await chooseNeighbours(features.train, folds);
+  const k = chooseNeighbours(features.train, folds);
   await tell("neighbours")(1, 2);
-  const [near = new Int32Array()] = await classifyByNeighbours(features.train, features.test, split.test.samples.length, [k.chosen]);
+  const [near = new Int32Array()] = classifyByNeighbours(features.train, features.test, split.test.samples.length, [k.chosen]);
   await tell("neighbours")(2, 2);
 
   const classes = split.classes.length;
@@ -224,7 +227,8 @@ async function measure(engine: Engine, dataset: Dataset, options: ProbeOptions):
     seed,
     notes,
   };
-  return { report, train: split.train.samples, test: split.test.samples, predicted: fitted.probe.predicted };
+  const models = { probe: fitted.probe.linear.model, intensity: fitted.intensity.linear.model, untrained: fitted.untrained.linear.model };
+  return { report, train: split.train.samples, test: split.test.samples, predicted: fitted.probe.predicted, fitted: { ...models, k: k.chosen, range, initial } };
 }
 
 /** Features of both parts; the training ones with their labels. */
@@ -309,11 +313,11 @@ function takeSamples(dataset: Dataset, chosen: Uint32Array): Dataset {
   };
 }
 
-async function intensityFeatures(dataset: Dataset, cache: SectionCache, split: Split, config: TrainConfig, onChunk: (done: number, total: number) => Promise<void>): Promise<Features> {
+async function intensityFeatures(dataset: Dataset, cache: SectionCache, split: Split, config: TrainConfig, onChunk: (done: number, total: number) => Promise<void>): Promise<Features & { readonly range: IntensityRange }> {
   const options = { ...windowOptions(config), patch: config.data.patch, onChunk };
   const range = await measureRange(dataset, cache, split.train.samples, options);
   const train = await describeIntensity(dataset, cache, split.train.samples, range, options);
-  return { train: labelRows(split, train, INTENSITY_CHANNELS), test: await describeIntensity(dataset, cache, split.test.samples, range, options) };
+  return { range, train: labelRows(split, train, INTENSITY_CHANNELS), test: await describeIntensity(dataset, cache, split.test.samples, range, options) };
 }
 
 function describeMethod({ confusion, scores, resamples }: Resampled, classes: readonly string[]): MethodReport {

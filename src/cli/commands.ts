@@ -143,7 +143,7 @@ export function addVerbs(program: Command): void {
         .option("--label <column>", "label column to read off (required)")
         .option("--hold-out <brain>", "brain to test on, all others train; may be repeated (required)", collect)
         .option("--classes <names>", "only these classes, with commas between them (default: all)")
-        .option("--max-samples <n>", "training samples at most, drawn by the seed (default: 10000)", wholeNumber("--max-samples", 2))
+        .option("--max-samples <n>", "training samples at most, drawn by the seed (default: 5000)", wholeNumber("--max-samples", 2))
         .option("--block-mm <mm>", "edge of the blocks that intervals resample (default: two patches)", positiveNumber("--block-mm"))
         .option("--resamples <n>", "resamples of the blocks (default: 2000)", wholeNumber("--resamples", 1000))
         .option("--seed <n>", "seed of the draws (default: 1)", wholeNumber("--seed", 0)),
