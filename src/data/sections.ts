@@ -19,9 +19,23 @@ export interface Plane {
 export interface SectionCache {
   /** The plane of a section at a pixel size (default: its own); decodes and resamples at most once while it is kept. */
   get(section: number, pixelSizeUm?: number): Promise<Plane>;
+  /** What the section's tissue is like on a scale, measured once around its samples: their neighbourhoods' mean and standard deviation. */
+  tissue(section: number, pixelSizeUm: number | undefined, scale: "grey" | "density"): Promise<Tissue>;
   /** Bytes held now. */
   readonly bytes: number;
 }
+
+/** Mean and standard deviation of a section's intensities. */
+export interface Tissue {
+  readonly mean: number;
+  readonly deviation: number;
+}
+
+/** A section's tissue is measured in squares of this many pixels around this many of its samples at most. */
+const TISSUE_SIDE = 32;
+const TISSUE_SAMPLES = 512;
+/** Where a section's mean and mean ± one standard deviation come to lie: five deviations to either side stay within 0…1. */
+const STANDARD: Tissue = { mean: 0.5, deviation: 0.1 };
 
 export const DEFAULT_CACHE_BYTES = 512 * 2 ** 20;
 
@@ -99,8 +113,19 @@ export function loadSections(dataset: Dataset, files: Files, options: { readonly
     }
     return loaded;
   };
+  const tissues = new Map<string, Promise<Tissue>>();
   return {
     get,
+    tissue(section, pixelSizeUm, scale) {
+      const key = `${section} ${pixelSizeUm} ${scale}`;
+      let tissue = tissues.get(key);
+      if (tissue === undefined) {
+        tissue = get(section, pixelSizeUm).then((plane) => measureTissue(dataset, section, plane, scale));
+        tissues.set(key, tissue);
+        tissue.catch(() => tissues.delete(key));
+      }
+      return tissue;
+    },
     get bytes() {
       return bytes;
     },
@@ -112,6 +137,11 @@ export interface WindowOptions {
   readonly pixelSizeUm?: number;
   /** `grey`: 0 is black and 1 white. `density`: optical density, 0 is white and 1 black. */
   readonly scale?: "grey" | "density";
+  /**
+   * `section`: each section's tissue is brought to the same mean and standard deviation (0.5 and 0.1, clipped to 0…1), so that stain and lamp differ no
+   * more. It is measured around the section's own samples, on no other section, and without labels.
+   */
+  readonly normalise?: "none" | "section";
 }
 
 /** The window side that holds a patch turned and enlarged in any way: patch × largest scale × √2 (shear adds its own factor), rounded up. */
@@ -145,15 +175,43 @@ export async function cropWindows(dataset: Dataset, cache: SectionCache, indices
   }
   for (const [section, places] of bySection) {
     const plane = await cache.get(section, pixelSize);
+    const values = options.normalise === "section" ? standardise(table, await cache.tissue(section, pixelSize, options.scale ?? "grey")) : table;
     for (const k of places) {
       const sample = indices[k]!;
       // Pixel i covers [i, i + 1) · pixel size; for even sizes the sample lies on the corner of the four middle pixels.
       const left = Math.round(samples.x[sample]! / plane.pixelSizeUm - size / 2);
       const top = Math.round(samples.y[sample]! / plane.pixelSizeUm - size / 2);
-      copyWindow(plane, left, top, size, table, windows.subarray(k * size * size, (k + 1) * size * size));
+      copyWindow(plane, left, top, size, values, windows.subarray(k * size * size, (k + 1) * size * size));
     }
   }
   return windows;
+}
+
+/** Intensities around the section's samples: every one of them where there are few, else evenly over the table. */
+function measureTissue(dataset: Dataset, section: number, plane: Plane, scale: "grey" | "density"): Tissue {
+  const { samples } = dataset;
+  const members: number[] = [];
+  for (let i = 0; i < samples.count; i++) if (samples.section[i] === section) members.push(i);
+  const step = Math.max(1, members.length / TISSUE_SAMPLES);
+  const counts = new Float64Array(256);
+  for (let k = 0; k < members.length; k += step) {
+    const sample = members[Math.floor(k)]!;
+    const [left, top] = [Math.round(samples.x[sample]! / plane.pixelSizeUm) - TISSUE_SIDE / 2, Math.round(samples.y[sample]! / plane.pixelSizeUm) - TISSUE_SIDE / 2];
+    for (let y = Math.max(0, top); y < Math.min(plane.height, top + TISSUE_SIDE); y++)
+      for (let x = Math.max(0, left); x < Math.min(plane.width, left + TISSUE_SIDE); x++) counts[plane.data[y * plane.width + x]!]! += 1;
+  }
+  const table = intensityTable(scale);
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  let mean = 0;
+  let variance = 0;
+  counts.forEach((count, v) => (mean += (table[v]! * count) / total));
+  counts.forEach((count, v) => (variance += ((table[v]! - mean) ** 2 * count) / total));
+  // A blank section has nothing to be brought to a contrast.
+  return { mean, deviation: Math.max(Math.sqrt(variance), 1e-3) };
+}
+
+function standardise(table: Float32Array, { mean, deviation }: Tissue): Float32Array {
+  return table.map((value) => Math.min(1, Math.max(0, STANDARD.mean + (STANDARD.deviation * (value - mean)) / deviation)));
 }
 
 function copyWindow(plane: Plane, left: number, top: number, size: number, table: Float32Array, window: Float32Array): void {

@@ -33,6 +33,7 @@ export const FIELDS = {
   "data.patch": rule(64, "side of a patch, px", between(8, 4096, true)),
   "data.pixelSizeUm": rule(null, "µm per pixel of a patch; null: each section's own", orNull(between(0.01, 1000))),
   "data.intensity": rule("density", "grey levels or optical density", oneOf("grey", "density")),
+  "data.normalise": rule("none", "section: each section's tissue is brought to one mean and contrast, so that stain differs no more", oneOf("none", "section")),
   "data.mean": rule(null, "intensity that becomes 0; null: the mean over training patches", orNull(between(-100, 100))),
   "data.deviation": rule(null, "intensity difference that becomes 1; null: the standard deviation over training patches", orNull(between(1e-6, 100))),
   "batch.groups": rule(16, "neighbourhood groups in a batch", between(1, 65536, true)),
@@ -75,7 +76,7 @@ export interface TrainConfig {
   readonly seed: number;
   readonly precision: "f32" | "f16";
   readonly holdOut: readonly string[];
-  readonly data: { readonly patch: number; readonly pixelSizeUm: number | null; readonly intensity: "grey" | "density"; readonly mean: number | null; readonly deviation: number | null };
+  readonly data: { readonly patch: number; readonly pixelSizeUm: number | null; readonly intensity: "grey" | "density"; readonly normalise: "none" | "section"; readonly mean: number | null; readonly deviation: number | null };
   readonly batch: { readonly groups: number; readonly groupSize: number; readonly views: number; readonly radiusMm: number | null };
   readonly loss: {
     readonly kernel: "gaussian" | "radius" | "views";

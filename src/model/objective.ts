@@ -1,6 +1,6 @@
 // What training needs of a dataset besides patches: the scale of its distances and of its intensities, measured once.
 import type { Dataset } from "../data/dataset.ts";
-import { cropWindows, type SectionCache } from "../data/sections.ts";
+import { cropWindows, type SectionCache, type WindowOptions } from "../data/sections.ts";
 import { EXIT_CODES, UserError } from "../errors.ts";
 import { keyOfSeed, randomStream } from "../kernel/rng.ts";
 import type { TrainConfig } from "./config.ts";
@@ -40,9 +40,9 @@ export async function measureIntensity(dataset: Dataset, cache: SectionCache, me
 }
 
 /** How patches of a run are cut. */
-export function windowOptions(config: Pick<TrainConfig, "data">): { pixelSizeUm?: number; scale: "grey" | "density" } {
-  const { pixelSizeUm, intensity } = config.data;
-  return { scale: intensity, ...(pixelSizeUm === null ? {} : { pixelSizeUm }) };
+export function windowOptions(config: Pick<TrainConfig, "data">): WindowOptions & { readonly scale: "grey" | "density" } {
+  const { pixelSizeUm, intensity, normalise } = config.data;
+  return { scale: intensity, normalise, ...(pixelSizeUm === null ? {} : { pixelSizeUm }) };
 }
 
 /** The configuration with every null that the data decides filled in. */

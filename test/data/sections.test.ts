@@ -45,6 +45,26 @@ describe("windows", () => {
     });
   });
 
+  test("of sections that differ in stain and lamp are the same once each section's tissue is brought to one mean and contrast", async () => {
+    const files = createMemoryFiles();
+    // Quarter steps of grey, so that the darker copy loses nothing by rounding: its values are half of the first's, plus 60.
+    const pixels = PIXELS.map((value) => 4 * Math.floor(value / 4));
+    const stained = [pixels, pixels.map((value) => 60 + value / 2)];
+    const sections = ["s0", "s1"].map((id) => ({ id, brain: "b", file: `${id}.png`, width: WIDTH, height: HEIGHT, pixelSizeUm: PIXEL, space: "s" }));
+    const dataset = await writeDataset(files, "d", {
+      manifest: { schema: DATASET_SCHEMA, name: "d", brains: [{ id: "b" }], sections },
+      rows: sections.flatMap(({ id }) => points.map(([xUm, yUm]) => ({ section: id, xUm, yUm, position: [0, 0, 0] as const, labels: [] }))),
+      images: sections.map(({ file }, s) => ({ file, bytes: () => encodePng({ width: WIDTH, height: HEIGHT, channels: 1, data: stained[s]! }) })),
+    });
+    const windows = await cropWindows(dataset, loadSections(dataset, files), [0, 1, 6, 7], 20, { normalise: "section" });
+    const [first, second] = [windows.subarray(0, 800), windows.subarray(800)];
+    first.forEach((value, i) => expect(Math.abs(value - second[i]!)).toBeLessThan(1e-6));
+    expect(new Set(first).size).toBeGreaterThan(20);
+    expect(Math.abs(first.reduce((sum, value) => sum + value, 0) / 800 - 0.5)).toBeLessThan(0.05);
+    const raw = await cropWindows(dataset, loadSections(dataset, files), [0, 6], 20);
+    expect(Math.abs(raw[0]! - raw[400]!)).toBeGreaterThan(0.01);
+  });
+
   test("an odd window around a pixel's middle has that pixel in its middle", async () => {
     const { dataset, files } = await makeDataset([[125, 85]]);
     const window = await cropWindows(dataset, loadSections(dataset, files), [0], 3);
