@@ -79,11 +79,13 @@ function checkColumns(options: ImportOptions, { positions, sections }: Tables): 
   need("--y", options.y, positions.header);
   need("--id", options.id, positions.header);
   for (const label of options.labels ?? []) need("--label", label, both);
+  for (const value of options.values ?? []) need("--value", value, both);
   for (const column of options.positionColumns ?? []) need("--position", column, positions.header);
   const reserved: readonly string[] = ["id", ...PLACE_COLUMNS, ...POSITION_COLUMNS];
-  (options.labels ?? []).forEach((label, i, all) => {
-    if (reserved.includes(label)) wrong.push(`--label: "${label}" is a column that datasets have themselves; rename it in the table`);
-    if (all.indexOf(label) !== i) wrong.push(`--label: "${label}" is given twice`);
+  const columns = [...(options.labels ?? []).map((column) => ({ flag: "--label", column })), ...(options.values ?? []).map((column) => ({ flag: "--value", column }))];
+  columns.forEach(({ flag, column }, i) => {
+    if (reserved.includes(column)) wrong.push(`${flag}: "${column}" is a column that datasets have themselves; rename it in the table`);
+    if (columns.findIndex((other) => other.column === column) !== i) wrong.push(`${flag}: "${column}" is given twice`);
   });
   need("--brain", options.brain, both);
   need("--pixel-size-column", options.pixelSizeColumn, both);
@@ -240,10 +242,16 @@ function readRows(options: ImportOptions, { positions, sections, sectionRows }: 
       const yUm = inside(options.y, draft.height, "height");
       const given = options.positionColumns?.map(number);
       const position = [given?.[0] ?? xUm / 1000, given?.[1] ?? yUm / 1000, given?.[2] ?? draft.zMm] as const;
-      const values = labels.map((label) => {
-        const at = columnAt(label);
-        const value = (at >= 0 ? row[at] : sections?.rows[sectionRows.get(draft.id) ?? -1]?.[sections.header.indexOf(label)]) ?? "";
-        return missing.has(value.trim()) ? "" : value.trim();
+      const read = (column: string): string => {
+        const at = columnAt(column);
+        const cell = (at >= 0 ? row[at] : sections?.rows[sectionRows.get(draft.id) ?? -1]?.[sections.header.indexOf(column)]) ?? "";
+        return missing.has(cell.trim()) ? "" : cell.trim();
+      };
+      const values = (options.values ?? []).map((column) => {
+        const text = read(column);
+        const value = text === "" ? Number.NaN : parseNumber(text);
+        if (value === undefined) mistakes.add(where, `${column} ${JSON.stringify(text)}, expected a number`, "correct it, empty the cell, or name the word by --missing-label");
+        return value ?? Number.NaN;
       });
       const id = options.id === undefined ? undefined : (row[columnAt(options.id)] ?? "");
       if (id !== undefined) {
@@ -251,7 +259,7 @@ function readRows(options: ImportOptions, { positions, sections, sectionRows }: 
         if (id === "" || first !== undefined) mistakes.add(where, id === "" ? `empty ${options.id}` : `${options.id} "${id}" is already used on line ${first}`, "give each row its own, or leave out --id");
         else seen.set(id, positions.lines[i] ?? 0);
       }
-      rows.push({ section: draft.id, xUm, yUm, position, labels: values, ...(id === undefined ? {} : { id }) });
+      rows.push({ section: draft.id, xUm, yUm, position, labels: labels.map(read), values, ...(id === undefined ? {} : { id }) });
     }
   }
   return rows;
@@ -296,6 +304,7 @@ export async function importDataset(options: ImportOptions, out: string, files: 
       return { id, brain, file, width, height, pixelSizeUm, space, ...(transform === undefined ? {} : { transform }) };
     }),
     labels: (options.labels ?? []).map((column) => ({ column })),
+    ...(options.values === undefined ? {} : { values: options.values.map((column) => ({ column })) }),
   };
   const images = drafts.map(({ file, source }) => ({ file, bytes: () => files.read(source) }));
   return writeDataset(files, out, { manifest, rows, images }, { force: options.force ?? false, ...(options.onImage === undefined ? {} : { onImage: options.onImage }) });

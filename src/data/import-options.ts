@@ -22,7 +22,9 @@ export interface ImportOptions {
   /** Column with the sample's name. */
   readonly id?: string;
   readonly labels?: readonly string[];
-  /** Cells that mean "no label", besides the empty one. */
+  /** Columns of numbers; their empty cells mean "not measured". */
+  readonly values?: readonly string[];
+  /** Cells that mean "no label" or "not measured", besides the empty one. */
   readonly missingLabels?: readonly string[];
   /** CSV with one row a section, and its column with the section's name (default: that of the positions). */
   readonly sectionsTable?: string;

@@ -20,44 +20,44 @@ export interface Tissue {
 
 /** Kinds of bands: granule cells, small pyramids, large pyramids, and a band that is poor in cells. */
 const BANDS: Readonly<Record<string, Tissue>> = {
-  g: { density: 3300, radius: 4.5, scatter: 0.15, elongation: 1.05 },
+  g: { density: 3600, radius: 4.5, scatter: 0.15, elongation: 1.05 },
   s: { density: 1000, radius: 6.4, scatter: 0.22, elongation: 1.4 },
-  p: { density: 310, radius: 11, scatter: 0.35, elongation: 1.8 },
-  w: { density: 400, radius: 6, scatter: 0.25, elongation: 1.3 },
+  p: { density: 360, radius: 10, scatter: 0.3, elongation: 1.8 },
+  w: { density: 330, radius: 6, scatter: 0.25, elongation: 1.3 },
 };
 
 /** Layer I and white matter are the same everywhere. */
 const MOLECULAR: Tissue = { density: 330, radius: 3.6, scatter: 0.2, elongation: 1 };
 export const WHITE_TISSUE: Tissue = { density: 620, radius: 3.4, scatter: 0.15, elongation: 1.15 };
 
-/** Layer I takes this share of the depth, each of the nine bands beneath a tenth. */
+/** Layer I takes this share of the depth, what is below is divided evenly into half bands. */
 export const MOLECULAR_SHARE = 0.1;
-export const BAND_COUNT = 9;
+export const HALF_BANDS = 12;
 
 /**
- * Per area its bands outside in, layers II to VI divided by bars. Every area has the same nine bands (2 g, 3 s, 2 p, 2 w): over the depth its
- * mean and its histogram are those of all others. Agranular cortex has no layer IV.
+ * Per area its tissue outside in, a letter for half a band, layers II to VI divided by bars. Every area has the same six bands (2 g, s, p, 2 w):
+ * over the depth its mean and its histogram are those of all others. Agranular cortex has no layer IV.
  */
 const ARRANGEMENTS: Record<(typeof PHANTOM_AREAS)[number], string> = {
-  agranular: "g|gss||pp|wws",
-  frontal: "g|ssp|g|wp|ws",
-  parietal: "s|sgwp|w|gp|s",
-  polar: "s|pws|g|wp|sg",
-  koniocortex: "s|sw|gg|pw|ps",
-  limbic: "w|spp|s|w|ggs",
-  temporal: "g|wws|s|pp|sg",
+  agranular: "gg|ggss||pp|wwww",
+  frontal: "gg|ssww|gg|pp|ww",
+  parietal: "ss|ggppww|gg|w|w",
+  polar: "ss|pp|gg|ww|wwgg",
+  koniocortex: "ss|ww|gggg|ww|pp",
+  limbic: "ww|ppww|ss|g|ggg",
+  temporal: "gg|wwpp|ww|ss|gg",
 };
 
 export interface AreaProfile {
   /** Relative depth where layers II to VI and white matter begin: [6], the last is 1. */
   readonly borders: readonly number[];
-  /** [10] layer I and the nine bands. */
+  /** [13] layer I and the half bands. */
   readonly bands: readonly Tissue[];
 }
 
 function readArrangement(text: string): AreaProfile {
   const borders = [MOLECULAR_SHARE];
-  const step = (1 - MOLECULAR_SHARE) / BAND_COUNT;
+  const step = (1 - MOLECULAR_SHARE) / HALF_BANDS;
   for (const layer of text.split("|")) borders.push(borders[borders.length - 1]! + step * layer.length);
   const bands = [...text.replaceAll("|", "")].map((kind) => BANDS[kind]!);
   return { borders: borders.map((border) => Number(border.toFixed(9))), bands: [MOLECULAR, ...bands] };

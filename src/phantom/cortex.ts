@@ -1,6 +1,6 @@
 // The cortex of one brain: what tissue lies at a place of the sheet and a relative depth, with the brain's own variation of the shared plan.
 import { randomStream, type Words2 } from "../kernel/rng.ts";
-import { AREA_PROFILES, BAND_COUNT, coverage, MOLECULAR_SHARE, PHANTOM_AREAS, WHITE_MATTER, WHITE_TISSUE, type Tissue } from "./areas.ts";
+import { AREA_PROFILES, HALF_BANDS, coverage, MOLECULAR_SHARE, PHANTOM_AREAS, WHITE_MATTER, WHITE_TISSUE, type Tissue } from "./areas.ts";
 import { boundedNormal, STREAMS } from "./noise.ts";
 import type { Sheet } from "./sheet.ts";
 
@@ -51,7 +51,7 @@ function tabulate(bands: readonly Tissue[], shift: (depth: number) => number): T
   const bandAt = (depth: number): Tissue => {
     if (depth >= 1) return WHITE_TISSUE;
     if (depth < MOLECULAR_SHARE) return bands[0]!;
-    return bands[Math.min(BAND_COUNT, 1 + Math.floor(((depth - MOLECULAR_SHARE) / (1 - MOLECULAR_SHARE)) * BAND_COUNT))]!;
+    return bands[Math.min(HALF_BANDS, 1 + Math.floor(((depth - MOLECULAR_SHARE) / (1 - MOLECULAR_SHARE)) * HALF_BANDS))]!;
   };
   return Array.from({ length: DEPTH_STEPS }, (_, i) => {
     const depth = shift((i + 0.5) / STEPS_TO_WHITE);
@@ -73,7 +73,7 @@ export function makeCortex(key: Words2, brain: number, sheet: Sheet): Cortex {
   const thick = 1 + 0.05 * boundedNormal(stream);
   const areas = PHANTOM_AREAS.map((_, a): AreaTable => {
     const own = AREA_PROFILES[a]!;
-    const bands = own.bands.map((band) => ({ ...band, density: band.density * (1 + 0.06 * boundedNormal(stream)), radius: band.radius * (1 + 0.025 * boundedNormal(stream)) }));
+    const bands = own.bands.map((band) => ({ ...band, density: band.density * (1 + 0.06 * boundedNormal(stream)), radius: band.radius * (1 + 0.02 * boundedNormal(stream)) }));
     const [bow, swing] = [0.012 * boundedNormal(stream), 0.008 * boundedNormal(stream)];
     const shift = (depth: number): number => (depth >= 1 ? depth : depth + bow * Math.sin(Math.PI * depth) + swing * Math.sin(2 * Math.PI * depth));
     return { borders: own.borders, steps: tabulate(bands, shift), toneShift: 0 };

@@ -36,8 +36,8 @@ export function fromLaminar(laminar: number, curvature: number, thickness: numbe
   return Math.abs(bend) < 1e-6 ? laminar : (Math.sqrt(1 + 4 * bend * laminar * (1 + bend)) - 1) / (2 * bend);
 }
 
-/** Evaluates a section of `width` × `height` mm; `thickness` is that under each point of the line, mm. */
-export function makeDepthField(line: PialLine, thickness: Float64Array, width: number, height: number, cell: number): DepthField {
+/** Evaluates a section of `width` × `height` mm; `thickness` is that under each point of the line, mm, and `unit` the template's. */
+export function makeDepthField(line: PialLine, thickness: Float64Array, width: number, height: number, cell: number, unit: number): DepthField {
   const columns = Math.ceil(width / cell) + 2;
   const rows = Math.ceil(height / cell) + 2;
   const nearest = findNearest(line, columns, rows, cell);
@@ -54,7 +54,42 @@ export function makeDepthField(line: PialLine, thickness: Float64Array, width: n
       relative[i] = inside[i] ? toLaminar(distance / local, line.curvature[v]!, local) : -distance / local;
     }
   }
+  smoothDeep(relative, depth, columns, rows, cell, unit);
   return { columns, rows, cell, depth, relative, nearest };
+}
+
+/** Depths, in thicknesses, between which smoothing sets in, and its reach (three boxes of this half width). */
+const SMOOTHED = [0.12, 0.5] as const;
+const SMOOTHING_REACH = 0.1;
+
+/**
+ * Rounds the corners that the relative depth has where two stretches of the surface are equally near: layers bend there, they do not break.
+ * Near the surface nothing changes, and nowhere where the depth grows evenly.
+ */
+function smoothDeep(relative: Float32Array, depth: Float32Array, columns: number, rows: number, cell: number, unit: number): void {
+  const reach = Math.max(1, Math.round((SMOOTHING_REACH * unit) / cell));
+  let smooth = Float32Array.from(relative);
+  for (let pass = 0; pass < 3; pass++) smooth = boxBlur(boxBlur(smooth, rows, columns, columns, 1, reach), columns, rows, 1, columns, reach);
+  for (let i = 0; i < relative.length; i++) {
+    const t = Math.min(1, Math.max(0, (depth[i]! / unit - SMOOTHED[0]) / (SMOOTHED[1] - SMOOTHED[0])));
+    relative[i] = relative[i]! + t * t * (3 - 2 * t) * (smooth[i]! - relative[i]!);
+  }
+}
+
+/** Mean over `reach` neighbours on either side along lines: `lines` of them, `lineStep` apart, of `count` values `step` apart. At the ends over those that there are. */
+function boxBlur(values: Float32Array<ArrayBuffer>, lines: number, count: number, lineStep: number, step: number, reach: number): Float32Array<ArrayBuffer> {
+  const out = new Float32Array(values.length);
+  const sums = new Float64Array(count + 1);
+  for (let line = 0; line < lines; line++) {
+    const start = line * lineStep;
+    for (let i = 0; i < count; i++) sums[i + 1] = sums[i]! + values[start + i * step]!;
+    for (let i = 0; i < count; i++) {
+      const from = Math.max(0, i - reach);
+      const to = Math.min(count, i + reach + 1);
+      out[start + i * step] = (sums[to]! - sums[from]!) / (to - from);
+    }
+  }
+  return out;
 }
 
 function distanceToLine({ x, y, count }: PialLine, v: number, px: number, py: number): number {

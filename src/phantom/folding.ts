@@ -46,6 +46,9 @@ const GAP = 0.035;
 /** Distance between points of the line, in thicknesses. */
 const PITCH = 0.02;
 
+/** Curvature is the mean over this much of the line on either side, twice, in thicknesses: cortex does not follow every dent. */
+const CURVATURE_REACH = 0.22;
+
 /** Draws how a brain folds; `period` is the length, mm of z, over which its folds come and go. */
 export function makeFolding(key: Words2, brain: number, block: BlockSize, period: number): Folding {
   const stream = randomStream(key, [brain, 0, STREAMS.folding]);
@@ -142,7 +145,8 @@ function finishLine(points: readonly (readonly [number, number])[], { thickness:
     turn[i] = change;
     before = angle;
   }
-  const curvature = movingMean(turn.map((change) => -change / step), Math.round(0.3 / PITCH));
+  const reach = Math.round(CURVATURE_REACH / PITCH);
+  const curvature = movingMean(movingMean(turn.map((change) => -change / step), reach), reach);
   const way = new Float64Array(count);
   for (let i = 1; i < count; i++) way[i] = way[i - 1]! + Math.hypot(x[i]! - x[i - 1]!, y[i]! - y[i - 1]!) * Math.max(0.3, 1 + curvature[i]! * unit * 0.5);
   const length = way[count - 1]!;

@@ -86,7 +86,7 @@ export function makeSection(phantom: Phantom, brain: number, number: number): Se
     return unit * cortex.thicknessAt(toSheet(phantom, line.way[v]!), z) * (1 - 0.2 * fold);
   });
   const cell = CELL * unit;
-  const field = makeDepthField(line, thickness, width, height, cell);
+  const field = makeDepthField(line, thickness, width, height, cell, unit);
   const texture = randomStream(key, [brain, number, STREAMS.texture]);
   const wobble = makeSmoothNoise(texture, width, height, 0.2 * unit);
   const { columns: across, rows, relative } = field;

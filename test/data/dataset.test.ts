@@ -67,6 +67,16 @@ describe("reading", () => {
     expect(dataset.samples.labels.get("layer")).toEqual({ names: ["L1", "WM"], codes: Int32Array.of(0, -1, 1) });
   });
 
+  test("columns of numbers: values, what was not measured, units", async () => {
+    const values = [{ column: "depth_mm", unit: "mm" }, { column: "cells" }];
+    const table = "section,x_um,y_um,x_mm,y_mm,z_mm,layer,cells,depth_mm\ns1,0,200,1,2,3,L1,1e3,-0.5\ns2,12.5,1e1,-1,-2.5,.5,,, \ns3,400,0,7,8,9,WM,7,2.25\n";
+    const { samples } = await readDataset(makeFiles({ manifest: manifest({ values }), table }), "d");
+    expect([...samples.values]).toEqual([
+      ["depth_mm", { unit: "mm", numbers: Float64Array.of(-0.5, Number.NaN, 2.25) }],
+      ["cells", { unit: undefined, numbers: Float64Array.of(1000, Number.NaN, 7) }],
+    ]);
+  });
+
   test("columns in any order, quotes, CRLF, a byte-order mark and ids", async () => {
     const table = '\ufeff"layer",id,z_mm,y_mm,x_mm,y_um,x_um,section\r\n"L1",a,3,2,1,200,0,"s1"\r\n\r\nWM,"b,1",3,2,1,0,0,s3';
     const { samples } = await readDataset(makeFiles({ table }), "d");
@@ -110,6 +120,9 @@ describe("mistakes of the manifest", () => {
     ["two brains of a name", manifest({ brains: [{ id: "b1" }, { id: "b1" }, { id: "b2" }] }), /two brains "b1"/],
     ["no sections", manifest({ sections: [] }), /sections \[\], expected a list of at least one/],
     ["another schema", manifest({ schema: "cytonet-dataset/9" }), /schema "cytonet-dataset\/9", expected "cytonet-dataset\/1"/],
+    ["value with an unknown field", manifest({ values: [{ column: "depth", units: "mm" }] }), /value 0: unknown field "units" \(did you mean "unit"\?\)/],
+    ["value without a column", manifest({ values: [{ unit: "mm" }] }), /value 0: column missing, expected a text/],
+    ["column of labels and of values", manifest({ values: [{ column: "layer" }] }), /two columns of labels and values "layer"/],
     ["names repeated", manifest({ labels: [{ column: "layer", names: ["a", "a"] }] }), /list of different texts/],
     ["not an object", "[]", /expected an object/],
     ["not JSON", '{\n"schema": 1,\n}', /d\/dataset\.json:3: not valid JSON/],
@@ -149,6 +162,9 @@ describe("mistakes of the table", () => {
     ["two columns of a name", { table: "section,section,x_um\n" }, /two columns named "section"/],
     ["empty file", { table: "" }, /the table is empty/],
     ["duplicate ids", { table: "id,section,x_um,y_um,x_mm,y_mm,z_mm,layer\na,s1,0,0,1,2,3,\nb,s1,0,0,1,2,3,\na,s1,1,1,1,2,3,\n" }, /samples\.csv:4: id "a" is already used on line 2/],
+    ["missing value column", { manifest: manifest({ values: [{ column: "depth" }] }) }, /samples\.csv:1: value column "depth" missing[^\n]*remove it from "values"/],
+    ["value column with a reserved name", { manifest: manifest({ values: [{ column: "x_um" }] }) }, /value column "x_um" has a reserved name/],
+    ["a value that is no number", { manifest: manifest({ values: [{ column: "depth" }] }), table: "section,x_um,y_um,x_mm,y_mm,z_mm,layer,depth\ns1,0,0,1,2,3,L1,0.5\ns1,0,0,1,2,3,L1,NaN\ns1,0,0,1,2,3,L1,deep\n" }, /samples\.csv:3: depth "NaN", expected a finite number[\s\S]*samples\.csv:4: depth "deep"/],
     ["label outside the fixed names", { ...rows("s1,0,0,1,2,3,L7"), manifest: manifest({ labels: [{ column: "layer", names: ["L1", "L2"] }] }) }, /layer "L7" is not among the names/],
   ])("%s", async (_, parts, pattern) => {
     await expectMistake(parts, pattern);

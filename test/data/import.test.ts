@@ -76,6 +76,12 @@ describe("importing", () => {
     expect(dataset.name).toBe("in");
   });
 
+  test("columns of numbers, from both tables, with cells that mean not measured", async () => {
+    const files = makeSource({ "in/spots.csv": SPOTS.replace(",layer", ",layer,depth").replace("L1", "L1,0.25").replace(",NA", ",NA,NA").replace("WM", "WM,-3e-1"), "in/slides.csv": "name,note,age\nA,at position 0 µm,61\nB,at position 300 µm,\n" });
+    const { samples } = await importDataset({ ...OPTIONS, values: ["depth", "age"] }, "out/set", files);
+    expect([...samples.values].map(([column, { numbers }]) => [column, [...numbers]])).toEqual([["depth", [0.25, Number.NaN, -0.3]], ["age", [61, 61, Number.NaN]]]);
+  });
+
   test("which sections share a space is a choice", async () => {
     const spots = SPOTS.replace("B,d2", "B,d1");
     const spaces = async (spaceBy: string): Promise<readonly string[]> => (await importDataset({ ...OPTIONS, spaceBy }, "o", makeSource({ "in/spots.csv": spots }))).spaces;
@@ -123,6 +129,10 @@ describe("mistakes", () => {
     await expectRefused({ zFrom: "note:(" }, /--z-from: Invalid regular expression/, 2);
   });
   test("a label named like a column of datasets", () => expectRefused({ labels: ["x_um"] }, /"x_um" is a column that datasets have themselves/, 2, spots(SPOTS.replace("layer", "x_um"))));
+  test("a value that is no number, a column given twice", async () => {
+    await expectRefused({ labels: [], values: ["layer"] }, /in\/spots\.csv:2: layer "L1", expected a number[\s\S]*in\/spots\.csv:4: layer "WM"/, 65);
+    await expectRefused({ values: ["layer"] }, /--value: "layer" is given twice/, 2);
+  });
   test("position outside the image", () => expectRefused({}, /in\/spots\.csv:3: col 20\.5 px, expected 0 to 20 \(the width of section "A": 20 px of 10 µm\)/, 65, spots(SPOTS.replace("A,d1,20", "A,d1,20.5"))));
   test("NaN coordinates", () => expectRefused({}, /in\/spots\.csv:4: col "NaN", expected a finite number/, 65, spots(SPOTS.replace("4.5", "NaN"))));
   test("missing image: 66", () => expectRefused({ image: "{slide}/other.png" }, /in\/A\/other\.png: no such image, for section "A" \(in\/spots\.csv:2\)[\s\S]*in\/B\/other\.png/, 66));

@@ -22,6 +22,7 @@ export interface ImportFlags {
   readonly brain?: string;
   readonly id?: string;
   readonly label?: readonly string[];
+  readonly value?: readonly string[];
   readonly missingLabel?: readonly string[];
   readonly sectionsTable?: string;
   readonly sectionKey?: string;
@@ -97,6 +98,7 @@ function readFlags(source: string, flags: ImportFlags): { out: string; options: 
         brain: flags.brain,
         id: flags.id,
         labels: flags.label,
+        values: flags.value,
         missingLabels: flags.missingLabel,
         sectionsTable: flags.sectionsTable,
         sectionKey: flags.sectionKey,
