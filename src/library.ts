@@ -57,3 +57,11 @@ export { PHANTOM_VALUES } from "./phantom/samples.ts";
 export { colourScores, principalComponents, type Components } from "./analysis/pca.ts";
 export { drawFeatureMap } from "./analysis/feature-map.ts";
 export { writeFeatureMaps } from "./analysis/maps.ts";
+
+// Measuring features: the probe and what it is made of.
+export { PROBE_DEFAULTS, PROBE_SCHEMA, probe, type LinearReport, type MethodReport, type NeighboursReport, type ProbeOptions, type ProbeReport, type ProbeResult } from "./analysis/probe.ts";
+export { openTrained, type Trained } from "./analysis/trained.ts";
+export { type Estimate } from "./analysis/bootstrap.ts";
+export { fitLinearProbe, foldGroups, type Folds, type LinearProbe } from "./analysis/linear-probe.ts";
+export { fitLogistic, predictLogistic, type LabelledRows, type LogisticModel } from "./analysis/logistic.ts";
+export { countConfusion, scoreClasses, scoreConfusion, scorePredictions, type ClassScores, type Scores } from "./analysis/scores.ts";

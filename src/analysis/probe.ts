@@ -1,11 +1,11 @@
 // The probe: how well a label is read off frozen features on brains that it was not fitted on, beside honest baselines.
 import type { Dataset } from "../data/dataset.ts";
-import { loadSections, type SectionCache } from "../data/sections.ts";
+import { cropWindows, loadSections, type SectionCache } from "../data/sections.ts";
 import type { Engine } from "../engine/engine.ts";
 import { EXIT_CODES, UserError } from "../errors.ts";
 import type { Files } from "../files.ts";
 import { flattenSettings, resolveConfig, type TrainConfig } from "../model/config.ts";
-import { embedDataset } from "../model/embed.ts";
+import { createEmbedder } from "../model/embed.ts";
 import { windowOptions } from "../model/objective.ts";
 import type { Weights } from "../model/weights.ts";
 import { bootstrap, estimate, estimateDifference, tabulate, tabulateGuesses, type BlockTable, type Estimate, type Resampled } from "./bootstrap.ts";
@@ -139,7 +139,7 @@ export async function probe(engine: Engine, dataset: Dataset, options: ProbeOpti
 
 async function measure(engine: Engine, dataset: Dataset, options: ProbeOptions): Promise<ProbeResult> {
   const { label, holdOut, weights, files } = options;
-  const { maxSamples, resamples, seed } = { ...PROBE_DEFAULTS, ...withoutUndefined(options) };
+  const { maxSamples, resamples, seed, batch } = { ...PROBE_DEFAULTS, ...withoutUndefined(options) };
   const config = resolveConfig(flattenSettings(weights.config));
   const split = splitSamples(dataset, { label, holdOut, maxSamples, seed, ...(options.classes === undefined ? {} : { classes: options.classes }) });
   const notes = [...split.notes];
@@ -153,9 +153,9 @@ async function measure(engine: Engine, dataset: Dataset, options: ProbeOptions):
   };
   const cache = loadSections(dataset, files);
 
-  const features = options.features ? pickFeatures(options.features, dataset, split) : await embedSplit(engine, dataset, split, weights, options, "embedding");
+  const features = options.features ? pickFeatures(options.features, dataset, split) : await embedSplit(engine, dataset, cache, split, weights, batch, tell("embedding"));
   const initial = await makeUntrained(engine, weights, dataset, cache, split.train.samples, tell("calibrating the untrained encoder"));
-  const untrained = await embedSplit(engine, dataset, split, initial, options, "embedding, untrained");
+  const untrained = await embedSplit(engine, dataset, cache, split, initial, batch, tell("embedding, untrained"));
   const { range, ...intensity } = await intensityFeatures(dataset, cache, split, config, tell("intensity statistics"));
 
   const fit = async (name: string, { train, test }: Features): Promise<{ linear: LinearProbe; predicted: Int32Array }> => {
@@ -275,42 +275,27 @@ function pickFeatures({ values, channels }: NonNullable<ProbeOptions["features"]
   return { train: labelRows(split, pick(split.train.samples), channels), test: pick(split.test.samples) };
 }
 
-async function embedSplit(engine: Engine, dataset: Dataset, split: Split, weights: Weights, options: ProbeOptions, stage: string): Promise<Features> {
+async function embedSplit(engine: Engine, dataset: Dataset, cache: SectionCache, split: Split, weights: Weights, batch: number, onBatch: (done: number, total: number) => Promise<void>): Promise<Features> {
   const trains = split.train.samples.length;
   const chosen = new Uint32Array(trains + split.test.samples.length);
   chosen.set(split.train.samples);
   chosen.set(split.test.samples, trains);
-  const embeddings = await embedDataset(engine, takeSamples(dataset, chosen), {
-    files: options.files,
-    weights,
-    batch: options.batch ?? PROBE_DEFAULTS.batch,
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
-    onProgress: (done, total) => options.onProgress?.(stage, done, total),
-  });
-  if (!embeddings) throw new Stopped();
-  const { values, channels } = embeddings;
-  const bad = values.findIndex((value) => !Number.isFinite(value));
-  if (bad >= 0) throw new UserError(EXIT_CODES.badData, `${stage}: ${values[bad]} in the features of sample ${chosen[Math.floor(bad / channels)]}, expected finite numbers; the weights or the image are spoilt`);
-  return { train: labelRows(split, values.slice(0, trains * channels), channels), test: values.slice(trains * channels) };
-}
-
-/** The dataset with some of its samples only. */
-function takeSamples(dataset: Dataset, chosen: Uint32Array): Dataset {
-  const { samples } = dataset;
-  return {
-    ...dataset,
-    samples: {
-      count: chosen.length,
-      section: Uint32Array.from(chosen, (i) => samples.section[i]!),
-      x: Float64Array.from(chosen, (i) => samples.x[i]!),
-      y: Float64Array.from(chosen, (i) => samples.y[i]!),
-      position: Float32Array.from({ length: 3 * chosen.length }, (_, j) => samples.position[3 * chosen[Math.floor(j / 3)]! + (j % 3)]!),
-      space: Int32Array.from(chosen, (i) => samples.space[i]!),
-      labels: new Map(),
-      values: new Map(),
-      ids: undefined,
-    },
-  };
+  const embedder = await createEmbedder(engine, weights, Math.min(batch, chosen.length));
+  try {
+    const { channels, config } = embedder;
+    const values = new Float32Array(chosen.length * channels);
+    for (let from = 0; from < chosen.length; from += batch) {
+      const some = chosen.subarray(from, from + batch);
+      // Cut from the whole dataset: what a section's tissue is like must not depend on which of its samples are labelled.
+      values.set(await embedder.run(await cropWindows(dataset, cache, some, config.data.patch, windowOptions(config)), some.length), from * channels);
+      await onBatch(from + some.length, chosen.length);
+    }
+    const bad = values.findIndex((value) => !Number.isFinite(value));
+    if (bad >= 0) throw new UserError(EXIT_CODES.badData, `probe: ${values[bad]} in the features of sample ${chosen[Math.floor(bad / channels)]}, expected finite numbers; the weights or the image are spoilt`);
+    return { train: labelRows(split, values.slice(0, trains * channels), channels), test: values.slice(trains * channels) };
+  } finally {
+    embedder.dispose();
+  }
 }
 
 async function intensityFeatures(dataset: Dataset, cache: SectionCache, split: Split, config: TrainConfig, onChunk: (done: number, total: number) => Promise<void>): Promise<Features & { readonly range: IntensityRange }> {

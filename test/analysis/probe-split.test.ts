@@ -101,7 +101,7 @@ test("what the encoder saw is told from its run", () => {
 
 test("intensity statistics of a patch by hand, in bins that training samples span", async () => {
   const plane = { width: 4, height: 2, pixelSizeUm: 1, background: 0, data: Uint8Array.of(51, 51, 0, 255, 51, 255, 255, 0) };
-  const cache: SectionCache = { get: async () => plane, bytes: 0 };
+  const cache: SectionCache = { get: async () => plane, tissue: async () => ({ mean: 0, deviation: 1 }), bytes: 0 };
   const places = { ...dataset, samples: { ...dataset.samples, count: 2, section: Uint32Array.of(0, 0), x: Float64Array.of(1, 3), y: Float64Array.of(1, 1) } };
   const patch = { patch: 2, scale: "grey" as const };
   const range = await measureRange(places, cache, Uint32Array.of(0), patch);
