@@ -20,15 +20,15 @@ export interface Tissue {
 
 /** Kinds of bands: granule cells, small pyramids, large pyramids, and a band that is poor in cells. */
 const BANDS: Readonly<Record<string, Tissue>> = {
-  g: { density: 3600, radius: 4.5, scatter: 0.15, elongation: 1.05 },
-  s: { density: 1000, radius: 6.4, scatter: 0.22, elongation: 1.4 },
-  p: { density: 360, radius: 10, scatter: 0.3, elongation: 1.8 },
-  w: { density: 330, radius: 6, scatter: 0.25, elongation: 1.3 },
+  g: { density: 4800, radius: 4.1, scatter: 0.15, elongation: 1.05 },
+  s: { density: 1400, radius: 5.5, scatter: 0.22, elongation: 1.4 },
+  p: { density: 480, radius: 8.8, scatter: 0.3, elongation: 1.8 },
+  w: { density: 380, radius: 5.6, scatter: 0.25, elongation: 1.3 },
 };
 
 /** Layer I and white matter are the same everywhere. */
 const MOLECULAR: Tissue = { density: 330, radius: 3.6, scatter: 0.2, elongation: 1 };
-export const WHITE_TISSUE: Tissue = { density: 620, radius: 3.4, scatter: 0.15, elongation: 1.15 };
+export const WHITE_TISSUE: Tissue = { density: 520, radius: 3.4, scatter: 0.15, elongation: 1.15 };
 
 /** Layer I takes this share of the depth, what is below is divided evenly into half bands. */
 export const MOLECULAR_SHARE = 0.1;

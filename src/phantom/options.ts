@@ -14,11 +14,11 @@ export interface PhantomShape {
 
 /**
  * `small`: made in seconds, for demonstrations. `medium`: enough to learn from. `large`: the same anatomy at 2 µm/px, for patches of 2,048 px.
- * At 32 µm/px a patch of 64 px is 2.05 mm wide, nearly the whole depth of the cortex.
+ * At 40 µm/px a patch of 64 px is 2.56 mm wide: the whole depth of the cortex, seen from its middle.
  */
 export const PHANTOM_SIZES = {
-  small: { sections: 6, width: 704, height: 448, pixelSizeUm: 32, sampleSpacingMm: 0.42 },
-  medium: { sections: 16, width: 704, height: 448, pixelSizeUm: 32, sampleSpacingMm: 0.3 },
+  small: { sections: 6, width: 576, height: 352, pixelSizeUm: 40, sampleSpacingMm: 0.42 },
+  medium: { sections: 16, width: 576, height: 352, pixelSizeUm: 40, sampleSpacingMm: 0.3 },
   large: { sections: 2, width: 11264, height: 7168, pixelSizeUm: 2, sampleSpacingMm: 0.3 },
 } as const satisfies Record<string, PhantomShape>;
 

@@ -20,8 +20,8 @@ export const PHANTOM_VALUES = [
 ] as const;
 
 /** Of the samples, this share lies around mid-depth, within these relative depths; the others at all depths, white matter included. */
-const MIDDLE_SHARE = 0.8;
-const MIDDLE = [0.36, 0.64] as const;
+const MIDDLE_SHARE = 0.85;
+const MIDDLE = [0.4, 0.6] as const;
 const DEEPEST_SAMPLE = 1.12;
 /** Distance to the cut edges, in thicknesses: patches there would show what was not cut there. */
 const CUT_CLEARANCE = 0.45;
