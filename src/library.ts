@@ -30,7 +30,7 @@ export { benchKernels, type BenchOptions, type BenchReport, type BenchRow } from
 
 // The model: configuration, presets, training, embedding.
 export { flattenSettings, resolveConfig, type TrainConfig } from "./model/config.ts";
-export { DEMO_SETTINGS } from "./model/demo.ts";
+export { chooseDemoSteps, DEMO_SETTINGS } from "./model/demo.ts";
 export { encode, findPreset, PRESETS, project, type Preset } from "./model/presets.ts";
 export { describeModel, type ModelSpec, type Parameters } from "./model/parameters.ts";
 export type { Encoder, Mode } from "./model/encoder.ts";
@@ -65,3 +65,10 @@ export { type Estimate } from "./analysis/bootstrap.ts";
 export { fitLinearProbe, foldGroups, type Folds, type LinearProbe } from "./analysis/linear-probe.ts";
 export { fitLogistic, predictLogistic, type LabelledRows, type LogisticModel } from "./analysis/logistic.ts";
 export { countConfusion, scoreClasses, scoreConfusion, scorePredictions, type ClassScores, type Scores } from "./analysis/scores.ts";
+export { clusterByKMeans, type KMeans, type KMeansOptions } from "./analysis/kmeans.ts";
+export { comparePartitions, type Agreement } from "./analysis/agreement.ts";
+
+// The demonstration, and its report.
+export { runStory, STAGES, type Stage, type Story, type StoryOptions } from "./story/story.ts";
+export { summariseStory } from "./story/summary.ts";
+export { renderReport, type ReportOptions } from "./report/report.ts";

@@ -14,11 +14,14 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   data: ["kernel"],
   phantom: ["kernel", "data"],
   analysis: ["kernel", "engine", "ops", "data", "model"],
+  story: ["kernel", "engine", "data", "phantom", "model", "analysis"],
+  report: ["data", "model", "analysis", "story"],
   bench: ["kernel", "kernels", "engine"],
+  profile: ["kernel", "kernels", "engine", "data", "model", "bench", "report"],
   "host-face": [],
   host: ["host-face"],
-  cli: ["kernel", "kernels", "engine", "ops", "model", "data", "phantom", "analysis", "bench", "host", "host-face"],
-  entry: ["kernel", "kernels", "engine", "ops", "model", "data", "phantom", "analysis", "bench", "host", "host-face"],
+  cli: ["kernel", "kernels", "engine", "ops", "model", "data", "phantom", "analysis", "story", "report", "bench", "host", "host-face"],
+  entry: ["kernel", "kernels", "engine", "ops", "model", "data", "phantom", "analysis", "story", "report", "bench", "host", "host-face"],
 };
 
 /** Entries of the library stand above all layers; what else lies directly in `src` belongs to all of them. */

@@ -1,7 +1,7 @@
 // The live curve: one value a step, thin, and its running mean, thick; scales grow with the data.
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
-const SIZE = { width: 560, height: 300 };
+const SIZE = { width: 720, height: 260 };
 const MARGIN = { left: 44, right: 12, top: 14, bottom: 30 };
 /** Share of the newest value in the running mean; larger at first, where there is little to average. */
 const SMOOTHING = 0.12;
@@ -11,7 +11,7 @@ export interface Curve {
   add(value: number): void;
 }
 
-/** Draws into an empty SVG of 560 × 300 units; `steps` is the length of the x axis. */
+/** Draws into an SVG of 720 × 260 units, which it empties; `steps` is the length of the x axis. */
 export function drawCurve(svg: SVGSVGElement, steps: number): Curve {
   svg.replaceChildren();
   const raw = append(svg, "path", { class: "raw" });

@@ -1,16 +1,17 @@
-// The page's script: finds the adapter, trains, then checks the kernels, each also by its button; the settings stand in the address.
-import { createEngine, DEMO_SETTINGS, formatBytes, openAdapter, VERSION, type Engine } from "../src/browser.ts";
+// The page's script: finds the adapter, tells the story, checks the kernels, each by its button; the settings stand in the address.
+import { chooseDemoSteps, createEngine, formatBytes, openAdapter, VERSION, type Engine } from "../src/browser.ts";
 import { showChecks } from "./checks.ts";
 import { describeError, find, make, notify } from "./dom.ts";
-import { showTraining } from "./training.ts";
+import { showStory } from "./story.ts";
 
-/** `?run=` names what starts by itself: `train`, `check`, both by default, or `none`. */
+/** `?run=` names what starts by itself: `story` by default, `check`, both with a comma between them, or `none`. */
 const parameters = new URLSearchParams(location.search);
-const startsByItself = (parameters.get("run") ?? "train,check").split(",");
+const startsByItself = (parameters.get("run") ?? "story").split(",");
+/** Sections of each generated brain. */
+const SECTIONS = 4;
 
 const steps = find("steps", HTMLInputElement);
 const seed = find("seed", HTMLInputElement);
-steps.value = parameters.get("steps") ?? String(DEMO_SETTINGS.steps);
 seed.value = parameters.get("seed") ?? "1";
 
 /** One job at a time: they share the device, and each other's time. */
@@ -42,7 +43,7 @@ function connect(id: string, label: string, job: (signal: AbortSignal) => Promis
 }
 
 function refresh(): void {
-  for (const id of ["train", "check"]) {
+  for (const id of ["story", "check"]) {
     const button = find(id, HTMLButtonElement);
     button.disabled = running !== undefined && running.button !== button;
   }
@@ -66,17 +67,20 @@ async function begin(): Promise<void> {
   const engine = await createEngine(handle);
   showAdapter(engine);
   void engine.device.gpu.lost.then(({ message }) => notify(`The device was lost (${message || "no reason given"}). Reload the page.`));
-  const train = connect("train", "Train", (signal) => {
-    const settings = { steps: readWhole(steps), seed: readWhole(seed) };
+  steps.value = parameters.get("steps") ?? String(chooseDemoSteps(engine.device.fingerprint.adapter));
+  const sections = Math.max(1, Math.round(Number(parameters.get("sections") ?? SECTIONS)) || SECTIONS);
+  const story = connect("story", "Start", (signal) => {
+    const settings = { steps: readWhole(steps), seed: readWhole(seed), sections };
     const address = new URL(location.href);
     address.searchParams.set("steps", String(settings.steps));
     address.searchParams.set("seed", String(settings.seed));
     history.replaceState(null, "", address);
-    return showTraining(engine, settings, signal);
+    return showStory(engine, settings, signal);
   });
   const check = connect("check", "Check", (signal) => showChecks(engine, signal));
   refresh();
-  if (startsByItself.includes("train")) await train();
+  find("story-state", HTMLElement).textContent = "ready";
+  if (startsByItself.includes("story")) await story();
   if (startsByItself.includes("check") && !running) await check();
 }
 
@@ -90,6 +94,6 @@ function readWhole(field: HTMLInputElement): number {
 
 begin().catch((error: unknown) => {
   find("adapter", HTMLElement).replaceChildren(make("dt", "", "name"), make("dd", "", "none"));
-  find("training-state", HTMLElement).textContent = "nothing to train on";
+  find("story-state", HTMLElement).textContent = "nothing to train on";
   notify(describeError(error));
 });

@@ -1,13 +1,14 @@
 // The verbs as people see them: examples, arguments, options. What a verb does is loaded when it runs, so that help answers at once.
 import type { Command } from "commander";
 import { EXIT_CODES, UserError } from "../errors.ts";
-import { FORMATS, collect, oneOf, positiveNumber, wholeNumber, type Format } from "./arguments.ts";
+import { CHECK_MODES, FORMATS, collect, oneOf, positiveNumber, wholeNumber, type CheckMode, type Format } from "./arguments.ts";
 import type { BenchFlags } from "./verbs/bench.ts";
 import type { CheckFlags } from "./verbs/check.ts";
 import type { DemoFlags } from "./verbs/demo.ts";
 import type { DoctorFlags } from "./verbs/doctor.ts";
 import type { EmbedFlags } from "./verbs/embed.ts";
 import type { ImportFlags } from "./verbs/import.ts";
+import type { ProfileFlags } from "./verbs/profile.ts";
 import type { ProbeFlags } from "./verbs/probe.ts";
 import type { PhantomFlags } from "./verbs/phantom.ts";
 import type { TrainFlags } from "./verbs/train.ts";
@@ -157,12 +158,14 @@ export function addVerbs(program: Command): void {
     withAdapter(
       addVerb(program, "check", "compare every kernel in every variant, and every gradient, with its f64 reference", [
         "cytonet check",
-        "cytonet check matmul --seed 7",
-        "cytonet check --format json --output check.json",
+        "cytonet check matmul --mode forward --seed 7",
+        "cytonet check --mode support",
+        "cytonet check --mode accuracy --format json --output accuracy.json",
       ])
-        .argument("[name]", "part of a kernel's name")
+        .argument("[name]", "part of a kernel's or an op's name")
+        .option("--mode <mode>", `what to do: ${CHECK_MODES.join(", ")} (test: forward and gradient)`, oneOf("--mode", CHECK_MODES), "test" satisfies CheckMode)
         .option("--only <case>", "run one case, as a failed check prints it")
-        .option("--seed <n>", "seed of the inputs", wholeNumber("--seed", 0), 1),
+        .option("--seed <n>", "seed of the inputs and of the shapes that are drawn", wholeNumber("--seed", 0), 1),
     ),
   ).action(async (name: string | undefined, flags: CheckFlags) => (await import("./verbs/check.ts")).runChecks(name, flags));
 
@@ -179,11 +182,33 @@ export function addVerbs(program: Command): void {
     ),
   ).action(async (name: string | undefined, flags: BenchFlags) => (await import("./verbs/bench.ts")).runBench(name, flags));
 
+  withOutput(
+    withAdapter(
+      addVerb(program, "profile", "show where the time of a training step or of an inference goes, kernel by kernel, with trace and roofline", [
+        "cytonet profile train --preset tiny --batch 64",
+        "cytonet profile embed --preset vit-tiny --batch 64 --by operation",
+        "cytonet profile train brains --trace trace.json --html profile.html",
+        "cytonet profile embed runs/first --batch 256 --format json",
+      ])
+        .argument("<what>", "train: an optimizer step; embed: an inference", oneOf("cytonet profile", ["train", "embed"]))
+        .argument("[input]", "train: a dataset, or a run; embed: a run, or a model.safetensors (default: noise, and first weights)")
+        .option("--preset <name>", "model: tiny, vit-tiny (default: tiny)")
+        .option("--batch <n>", "patches of a step or of an inference", wholeNumber("--batch", 1), 64)
+        .option("--patch <px>", "side of a patch (default: 64)", wholeNumber("--patch", 1))
+        .option("--set <key=value>", "any other setting, see `cytonet --help settings`; may be repeated", collect)
+        .option("--runs <n>", "runs to average", wholeNumber("--runs", 1), 10)
+        .option("--by <what>", "rows: kernel, blueprint (with flags and constants) or operation (place in the model)", oneOf("--by", ["kernel", "blueprint", "operation"]), "kernel")
+        .option("--trace <file>", "also write a trace for Perfetto or chrome://tracing: host, model and kernels on lanes of their own")
+        .option("--html <file>", "also write a page with the roofline, complete in itself"),
+    ),
+  ).action(async (what: "train" | "embed", input: string | undefined, flags: ProfileFlags) => (await import("./verbs/profile.ts")).runProfile(what, input, flags));
+
   withFormat(
     withAdapter(
-      addVerb(program, "demo", "generate a section, train the tiny model on it, embed it, and show what it learned", ["cytonet demo", "cytonet demo --adapter lavapipe"])
+      addVerb(program, "demo", "generate three brains, train the tiny model on two, read areas off the third, and write a report", ["cytonet demo", "cytonet demo --adapter lavapipe --seed 2"])
         .option("--out <dir>", "folder to write to; what an earlier demo left there is replaced (default: runs/demo)")
-        .option("--steps <n>", "optimizer steps (default: 140)", wholeNumber("--steps", 1)),
+        .option("--steps <n>", "optimizer steps (default: 360, on SwiftShader 150)", wholeNumber("--steps", 1))
+        .option("--seed <n>", "seed of the brains and of training (default: 1)", wholeNumber("--seed", 0)),
     ),
   ).action(async (flags: DemoFlags) => (await import("./verbs/demo.ts")).runDemo(flags));
 

@@ -8,7 +8,7 @@ import { buildProgram as declareProgram } from "../../src/cli/program.ts";
 import { printCompletion } from "../../src/cli/completion.ts";
 import { EXIT_CODES } from "../../src/errors.ts";
 import { FIELDS } from "../../src/model/config.ts";
-import { DEMO_SETTINGS } from "../../src/model/demo.ts";
+import { chooseDemoSteps } from "../../src/model/demo.ts";
 import { PRESETS } from "../../src/model/presets.ts";
 import { projectRoot } from "../support/bundle.ts";
 import { buildProgram, runProgram } from "../support/program.ts";
@@ -63,7 +63,7 @@ test("help names every preset, and defaults that other files hold", async () => 
   expect(train).toContain(`model: ${Object.keys(PRESETS).join(", ")} (default: ${FIELDS.preset.value})`);
   expect(train).toContain(`optimizer steps (default: ${FIELDS.steps.value})`);
   expect(train).toContain(`augmentation (default: ${FIELDS.seed.value})`);
-  expect(demo).toContain(`optimizer steps (default: ${DEMO_SETTINGS.steps})`);
+  expect(demo).toContain(`optimizer steps (default: ${chooseDemoSteps("a GPU")}, on SwiftShader ${chooseDemoSteps("SwiftShader")})`);
 });
 
 describe("topics", () => {
