@@ -20,8 +20,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   profile: ["kernel", "kernels", "engine", "data", "model", "bench", "report"],
   "host-face": [],
   host: ["host-face"],
-  cli: ["kernel", "kernels", "engine", "ops", "model", "data", "phantom", "analysis", "story", "report", "bench", "host", "host-face"],
-  entry: ["kernel", "kernels", "engine", "ops", "model", "data", "phantom", "analysis", "story", "report", "bench", "host", "host-face"],
+  cli: ["kernel", "kernels", "engine", "ops", "model", "data", "phantom", "analysis", "story", "report", "bench", "profile", "host", "host-face"],
+  entry: ["kernel", "kernels", "engine", "ops", "model", "data", "phantom", "analysis", "story", "report", "bench", "profile", "host", "host-face"],
 };
 
 /** Entries of the library stand above all layers; what else lies directly in `src` belongs to all of them. */

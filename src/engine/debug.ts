@@ -7,7 +7,7 @@ export const DEBUG_SWITCHES = {
   dispatch: "runs plans one dispatch at a time: what goes wrong on the device gets the one dispatch's name",
   nan: "runs plans one dispatch at a time and names the first that makes a NaN or an infinity",
   wgsl: "the WGSL of every pipeline as it is compiled",
-  time: "one line per kernel: milliseconds, GFLOP/s and GB/s",
+  time: "one line per kernel: milliseconds, GFLOP/s and GB/s; in browsers also a track in the devtools' performance panel",
   alloc: "memory by purpose whenever a plan is built",
 } as const;
 

@@ -9,12 +9,13 @@ import { BUFFER_USAGE } from "./constants.ts";
 import type { Device } from "./device.ts";
 import { DeviceError, ShapeError, Unavailable, formatBytes } from "./errors.ts";
 import { layOut, type MemoryLayout } from "./layout.ts";
+import { addToPanel } from "./panel.ts";
 import { optimise, describeNode, type PassReport } from "./passes.ts";
 import type { Pipelines } from "./pipelines.ts";
 import { createReadback } from "./readback.ts";
 import { describeSubmit, groupSubmits, replay, type BufferRange, type Flight, type Step } from "./replay.ts";
 import { runScanning } from "./scan.ts";
-import { printTiming, timeSteps, type Timing } from "./timing.ts";
+import { printTiming, recordTimeline, timingsOf, type HostSpan, type Timeline, type Timing } from "./timing.ts";
 import { accessesOf, bytesMoved, flopsOf, type Dispatch, type Program, type Storage, type Tensor } from "./trace.ts";
 
 /** Shape and element type of a plan's input. */
@@ -44,6 +45,8 @@ export interface Plan {
   run(inputs: Readonly<Record<string, HostArray>>): Promise<Record<string, HostArray>>;
   /** Time of each dispatch in one run: by the device's clock where it has one, else dispatch by dispatch from the host. */
   time(inputs: Readonly<Record<string, HostArray>>): Promise<Timing[]>;
+  /** Begin and end of each command in one run, and what the host did meanwhile. It takes longer than a run: every command is stamped. */
+  timeline(inputs: Readonly<Record<string, HostArray>>): Promise<Timeline>;
   /** Passes, memory and dispatches as text. */
   describe(): string;
   /** Gives the plan's memory back; the plan cannot run afterwards. */
@@ -188,8 +191,11 @@ export async function buildPlan(context: PlanContext, label: string, traced: Pro
   const runInSteps = (values: Readonly<Record<string, HostArray>>) => {
     const mine = turn.then(async () => {
       upload(values);
-      if (debug.has("time")) (await timeSteps(device, label, built.steps)).forEach((timing) => log(printTiming(timing)));
-      else await runScanning(device, label, built.steps, built.rangeOf, debug.has("nan"));
+      if (debug.has("time")) {
+        const timeline = await recordTimeline(device, label, built.steps);
+        timingsOf(built.steps, timeline).forEach((timing) => log(printTiming(timing)));
+        addToPanel(timeline, label);
+      } else await runScanning(device, label, built.steps, built.rangeOf, debug.has("nan"));
       return collect(device.guard(`plan ${label}`, () => readback.read(outputRanges)));
     });
     turn = mine.catch(() => {});
@@ -218,7 +224,14 @@ export async function buildPlan(context: PlanContext, label: string, traced: Pro
     },
     async time(values) {
       upload(values);
-      return timeSteps(device, label, built.steps);
+      return timingsOf(built.steps, await recordTimeline(device, label, built.steps));
+    },
+    async timeline(values) {
+      const began = performance.now();
+      upload(values);
+      const uploaded: HostSpan = { name: "upload", begin: began, end: performance.now() };
+      const timeline = await recordTimeline(device, label, built.steps);
+      return { ...timeline, host: [uploaded, ...timeline.host] };
     },
     describe: () => describe(label, statistics, layout, built.steps),
     dispose() {

@@ -6,6 +6,8 @@ import { cropWindows, loadSections, type SectionCache } from "../data/sections.t
 import { loadFloat32 } from "../data/tensors.ts";
 import type { Engine } from "../engine/engine.ts";
 import { f32 } from "../engine/engine.ts";
+import type { PlanStatistics } from "../engine/plan.ts";
+import type { Timeline } from "../engine/timing.ts";
 import { EXIT_CODES, UserError } from "../errors.ts";
 import type { Files } from "../files.ts";
 import { normalise } from "../ops/image.ts";
@@ -22,6 +24,9 @@ export interface Embedder {
   readonly channels: number;
   /** [count, patch, patch, 1] intensities as `cropWindows` gives them → [count, channels]. Any count. */
   run(patches: Float32Array, count: number): Promise<Float32Array>;
+  /** Begin and end of every command for one whole batch of patches. */
+  timeline(patches: Float32Array): Promise<Timeline>;
+  readonly statistics: PlanStatistics;
   dispose(): void;
 }
 
@@ -48,6 +53,8 @@ export async function createEmbedder(engine: Engine, weights: Weights, batch: nu
   return {
     config,
     channels: preset.width,
+    statistics: plan.statistics,
+    timeline: (patches) => plan.timeline({ x: patches }),
     async run(patches, count) {
       const out = new Float32Array(count * preset.width);
       for (let from = 0; from < count; from += batch) {

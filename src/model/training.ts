@@ -2,6 +2,7 @@
 import type { JsonObject } from "../data/json.ts";
 import { f32, u32, type Engine } from "../engine/engine.ts";
 import { problemKey, type PlanStatistics } from "../engine/plan.ts";
+import type { Timeline } from "../engine/timing.ts";
 import { place, reshape, scope, sizeOf, type Tensor } from "../engine/trace.ts";
 import { EXIT_CODES, UserError } from "../errors.ts";
 import type { Blueprint } from "../kernel/blueprint.ts";
@@ -44,6 +45,8 @@ export interface TrainingStep {
   readonly pinned: readonly string[];
   /** Runs step `step` (from 0). */
   run(batch: HostBatch, step: number): Promise<StepMetrics>;
+  /** Runs the step as `run` does, with begin and end of every command instead of what it reports. */
+  timeline(batch: HostBatch, step: number): Promise<Timeline>;
   /** Everything that decides the next step. */
   snapshot(): Promise<Map<string, HostTensor>>;
   restore(tensors: ReadonlyMap<string, Float32Array>): void;
@@ -144,6 +147,33 @@ export async function buildTrainingStep(engine: Engine, config: TrainConfig, pin
   };
   const state = new Map<string, Tensor>([...weights.parameters, ...weights.statistics, ["optimizer.m", moments.m], ["optimizer.v", moments.v], ["optimizer.control", control]]);
 
+  /** The plan's inputs for one step. */
+  const fill = (batch: HostBatch, step: number) => {
+    const { optimizer } = config;
+    const learningRate = optimizer.learningRate * warmupCosine(step, config.steps, optimizer.warmup);
+    const hyper = packHyper({
+      learningRate,
+      beta1: optimizer.name === "adamw" ? optimizer.beta1 : optimizer.momentum,
+      beta2: optimizer.beta2,
+      epsilon: optimizer.epsilon,
+      weightDecay: optimizer.weightDecay,
+      clip: optimizer.clip,
+      growthInterval: config.precision === "f16" ? LOSS_SCALE.growthInterval : 0,
+      maxLossScale: LOSS_SCALE.most,
+    });
+    const viewInputs = Object.fromEntries(batch.views.flatMap((view, v) => [[`matrix${v}`, view.matrix] as const, [`adjust${v}`, view.adjust] as const, [`blur${v}`, view.blur] as const]));
+    const values = {
+      windows: batch.windows,
+      position: batch.position,
+      space: batch.space,
+      sample: batch.sample,
+      hyper,
+      seed: Uint32Array.of(config.seed, step),
+      ...viewInputs,
+    };
+    return { values, learningRate };
+  };
+
   return {
     statistics: plan.statistics,
     parameters: weights.count,
@@ -152,28 +182,8 @@ export async function buildTrainingStep(engine: Engine, config: TrainConfig, pin
       .map((node, i) => JSON.stringify([problemKey(node), plan.blueprints[i]]))
       .filter((text, i, all) => all.indexOf(text) === i),
     async run(batch, step) {
-      const { optimizer } = config;
-      const learningRate = optimizer.learningRate * warmupCosine(step, config.steps, optimizer.warmup);
-      const hyper = packHyper({
-        learningRate,
-        beta1: optimizer.name === "adamw" ? optimizer.beta1 : optimizer.momentum,
-        beta2: optimizer.beta2,
-        epsilon: optimizer.epsilon,
-        weightDecay: optimizer.weightDecay,
-        clip: optimizer.clip,
-        growthInterval: config.precision === "f16" ? LOSS_SCALE.growthInterval : 0,
-        maxLossScale: LOSS_SCALE.most,
-      });
-      const viewInputs = Object.fromEntries(batch.views.flatMap((view, v) => [[`matrix${v}`, view.matrix] as const, [`adjust${v}`, view.adjust] as const, [`blur${v}`, view.blur] as const]));
-      const out = await plan.run({
-        windows: batch.windows,
-        position: batch.position,
-        space: batch.space,
-        sample: batch.sample,
-        hyper,
-        seed: Uint32Array.of(config.seed, step),
-        ...viewInputs,
-      });
+      const { values, learningRate } = fill(batch, step);
+      const out = await plan.run(values);
       const first = (name: string) => out[name]![0]!;
       return {
         loss: first("loss"),
@@ -184,6 +194,7 @@ export async function buildTrainingStep(engine: Engine, config: TrainConfig, pin
         skipped: out["control"]![CONTROL.finite] === 0,
       };
     },
+    timeline: (batch, step) => plan.timeline(fill(batch, step).values),
     snapshot: () => read(state),
     weights: () => read([...weights.parameters, ...weights.statistics]),
     restore(tensors) {
