@@ -50,10 +50,11 @@ function draw(rows: readonly ProfileRow[], roofs: Roofs, layout: Layout): Markup
   const y = (rate: number) => height - bottom - ((height - top - bottom) * (Math.log10(rate) - y0)) / (y1 - y0);
   const tickOf = (power: number) => (power >= 0 && power < 4 ? String(10 ** power) : power < 0 && power > -4 ? String(Number((10 ** power).toPrecision(1))) : `1e${power}`);
   const everyX = xs.length > (layout === "wide" ? 9 : 5) ? 2 : 1;
-  const roof = `M${at(x(edge))} ${at(y(edge * roofs.bytes))}L${at(x(ridge))} ${at(y(roofs.flops))}L${at(x(10 ** x1))} ${at(y(roofs.flops))}`;
+  const start = Math.max(edge, 10 ** y0 / roofs.bytes);
+  const roof = `M${at(x(start))} ${at(y(start * roofs.bytes))}L${at(x(ridge))} ${at(y(roofs.flops))}L${at(x(10 ** x1))} ${at(y(roofs.flops))}`;
   // The name of the slope runs along it.
-  const angle = (-180 / Math.PI) * Math.atan2(y(edge * roofs.bytes) - y(roofs.flops), x(ridge) - x(edge));
-  const middle = edge * (ridge / edge) ** 0.16;
+  const angle = (-180 / Math.PI) * Math.atan2(y(start * roofs.bytes) - y(roofs.flops), x(ridge) - x(start));
+  const middle = start * (ridge / start) ** 0.2;
   const greatest = Math.max(...dots.map(({ row }) => row.share), 1e-9);
   const radius = (share: number) => Math.max(2.2, largest * Math.sqrt(share / greatest));
   // Small dots last, so that none lies hidden under a large one.
