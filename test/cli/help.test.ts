@@ -19,7 +19,7 @@ const program = declareProgram();
 const verbs = program.commands.map((command) => command.name());
 
 test("the verbs that others build on are there", () => {
-  expect(verbs).toEqual(expect.arrayContaining(["doctor", "import", "train", "embed", "check", "bench", "demo", "completion"]));
+  expect(verbs).toEqual(expect.arrayContaining(["doctor", "import", "train", "embed", "probe", "check", "bench", "demo", "completion"]));
 });
 
 /** Everything that a command line loads, and the text of what is our own. */

@@ -104,7 +104,8 @@ function formatForPeople(report: ProbeReport): string {
   const signed = ({ value, low, high }: Estimate) => [value, low, high].map((x) => (x < 0 ? `−${two(-x)}` : `+${two(x)}`));
   const head = [
     `${report.label}: ${report.classes.join(", ")}`,
-    `trained on ${train.samples} samples of ${train.brains.join(", ")}; tested on ${test.samples} of ${test.brains.join(", ")}, in ${blocks.count} blocks of ${blocks.edgeMm} mm`,
+    `fitted on ${train.samples} samples of ${train.brains.join(", ")}`,
+    `tested on ${test.samples} samples of ${test.brains.join(", ")}, in ${blocks.count} blocks of ${blocks.edgeMm} mm`,
     `encoder: ${encoder.preset}, ${encoder.steps} steps, patches of ${encoder.patch} px; ${describeLeak(report)}`,
   ];
   const methods = formatRows(
@@ -129,7 +130,7 @@ function formatForPeople(report: ProbeReport): string {
     })),
   );
   const notes = [
-    `strength of L2 ${linear.regularisation.strength} and k ${knn.neighbours.k} were chosen inside the training samples, each ${validation.by} left out in turn`.replace("each brain", validation.folds < train.brains.length ? "brains" : "each brain"),
+    `chosen in ${validation.folds} folds of the training samples, by ${validation.by}: L2 ${linear.regularisation.strength}, k ${knn.neighbours.k}`,
     ...report.notes.map((note) => `note: ${note}`),
   ];
   return `${[...head, "", methods + "\n" + classes, ...notes].join("\n")}\n`;
