@@ -10,8 +10,8 @@ const STEPS_TO_WHITE = 100;
 /** Relative depth that the last step stands for, and all below. */
 export const DEEPEST = DEPTH_STEPS / STEPS_TO_WHITE;
 /** Absorbance of a cell body, and of the tissue between cells in layer I, in the other layers and in white matter. */
-export const CELL_ABSORBANCE = 1.4;
-const TONES = { molecular: 0.1, cellular: 0.11, white: 0.06 };
+export const CELL_ABSORBANCE = 1.7;
+const TONES = { molecular: 0.085, cellular: 0.07, white: 0.06 };
 /** Neighbouring bands pass into each other over about this share of the depth. */
 const BAND_BLEND = 0.022;
 

@@ -118,23 +118,25 @@ function findNearest({ x, y, count }: PialLine, columns: number, rows: number, c
     // Points beyond the section still count for the nodes at its edge.
     const c = Math.max(0, Math.min(columns - 2, Math.floor(x[v]! / cell)));
     const r = Math.max(0, Math.min(rows - 2, Math.floor(y[v]! / cell)));
-    for (const [dc, dr] of [[0, 0], [1, 0], [0, 1], [1, 1]] as const) offer(c + dc, r + dr, v);
+    for (let k = 0; k < 4; k++) offer(c + (k & 1), r + (k >> 1), v);
   }
   const take = (c: number, r: number, dc: number, dr: number): void => {
-    const [nc, nr] = [c + dc, r + dr];
-    if (nc < 0 || nc >= columns || nr < 0 || nr >= rows) return;
-    const v = nearest[nr * columns + nc]!;
+    if (c + dc < 0 || c + dc >= columns || r + dr < 0 || r + dr >= rows) return;
+    const v = nearest[(r + dr) * columns + c + dc]!;
     if (v >= 0) offer(c, r, v);
   };
+  const sweepRow = (r: number, from: number): void => {
+    for (let c = 0; c < columns; c++) {
+      take(c, r, -1, 0);
+      take(c, r, -1, from);
+      take(c, r, 0, from);
+      take(c, r, 1, from);
+    }
+    for (let c = columns - 1; c >= 0; c--) take(c, r, 1, 0);
+  };
   for (let sweep = 0; sweep < 2; sweep++) {
-    for (let r = 0; r < rows; r++) {
-      for (let c = 0; c < columns; c++) for (const [dc, dr] of [[-1, 0], [-1, -1], [0, -1], [1, -1]] as const) take(c, r, dc, dr);
-      for (let c = columns - 1; c >= 0; c--) take(c, r, 1, 0);
-    }
-    for (let r = rows - 1; r >= 0; r--) {
-      for (let c = columns - 1; c >= 0; c--) for (const [dc, dr] of [[1, 0], [1, 1], [0, 1], [-1, 1]] as const) take(c, r, dc, dr);
-      for (let c = 0; c < columns; c++) take(c, r, -1, 0);
-    }
+    for (let r = 0; r < rows; r++) sweepRow(r, -1);
+    for (let r = rows - 1; r >= 0; r--) sweepRow(r, 1);
   }
   return nearest;
 }

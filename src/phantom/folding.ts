@@ -53,7 +53,7 @@ const CURVATURE_REACH = 0.22;
 export function makeFolding(key: Words2, brain: number, block: BlockSize, period: number): Folding {
   const stream = randomStream(key, [brain, 0, STREAMS.folding]);
   const { width, height, thickness: unit } = block;
-  const spacing = (2.75 + 0.4 * stream.uniform()) * unit;
+  const spacing = (3.1 + 0.5 * stream.uniform()) * unit;
   const count = Math.max(1, Math.round((width + 2 * OVERHANG * unit) / spacing));
   const deepest = height - (TOP + 1.9) * unit;
   const offset = 0.5 + 0.35 * (stream.uniform() - 0.5);

@@ -52,7 +52,7 @@ export function makeOptics(key: Words2, brain: number, number: number, plan: Pha
   const accident = randomStream(key, [brain, number, STREAMS.artefacts]);
   const artefacts = (["tear", "fold", "uneven", "blur"] as const).filter(() => accident.uniform() < ARTEFACT_SHARE);
   const bands = artefacts.flatMap((kind) => (kind === "tear" || kind === "fold" ? Array.from({ length: 1 + accident.below(2) }, () => drawBand(kind, accident, width, height, unit)) : []));
-  const amplitude = (artefacts.includes("uneven") ? 0.5 : 0.16) * (0.7 + 0.6 * accident.uniform());
+  const amplitude = (artefacts.includes("uneven") ? 0.45 : 0.12) * (0.7 + 0.6 * accident.uniform());
   const [stain, light, mottle] = [makeSmoothNoise(here, width, height, 0.28 * width), makeSmoothNoise(here, width, height, 0.6 * width), makeSmoothNoise(here, width, height, 0.04 * unit)];
   return {
     gain: base.gain * section.gain,
