@@ -30,5 +30,6 @@ export const attentionDelta = defineKernel({
     "d 64": { numbers: { b: 2, h: 3, n: 19, d: 64 } },
     "vit-s 224, batch 2": { numbers: { b: 2, h: 6, n: 197, d: 64 }, bench: true },
   },
+  free: { b: 1, h: 1, n: 1, d: 1 },
   gradient: { none: "a part of the backward pass of attention" },
 });

@@ -60,5 +60,6 @@ export const attentionDq = defineKernel({
     "d 40": { numbers: { b: 1, h: 3, n: 9, m: 13, d: 40, scale: 0.158 } },
     "vit-s 224, batch 2": { numbers: { b: 2, h: 6, n: 197, m: 197, d: 64, scale: 0.125 }, bench: true },
   },
+  free: { b: 1, h: 1, n: 1, m: 1 },
   gradient: { none: "a part of the backward pass of attention" },
 });

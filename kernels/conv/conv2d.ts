@@ -110,5 +110,6 @@ export const conv2d = defineKernel({
     "several tiles": { numbers: convProblem({ b: 2, image: [9, 11], filter: [3, 3], channels: [20, 68], padding: 1 }) },
     ...BENCH_PROBLEMS,
   },
+  free: { b: 1, ih: 1, iw: 1, oh: 1, ow: 1, og: 1 },
   gradient: "op",
 });

@@ -104,6 +104,7 @@ export const conv2dDw = defineKernel({
     "several tiles": { numbers: { ...convProblem({ b: 2, image: [5, 7], filter: [3, 3], channels: [20, 68], padding: 1 }), splits: 2 } },
     ...split(BENCH_PROBLEMS, 16),
   },
+  free: { b: 1, ih: 1, iw: 1, oh: 1, ow: 1, og: 1 },
   gradient: { none: "it is a gradient itself; second derivatives are not taken" },
 });
 
@@ -133,5 +134,6 @@ export const conv2dDwMerge = defineKernel({
     fours: { numbers: { splits: 5, n: 1032 }, flags: ["residual"] },
     "3×3 64→64": { numbers: { splits: 30, n: 36864 }, bench: true },
   },
+  free: { splits: 1, n: 1 },
   gradient: { none: "it is a gradient itself; second derivatives are not taken" },
 });

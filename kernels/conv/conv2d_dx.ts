@@ -98,5 +98,6 @@ export const conv2dDx = defineKernel({
     "several tiles": { numbers: convProblem({ b: 2, image: [9, 11], filter: [3, 3], channels: [68, 20], padding: 1 }) },
     ...BENCH_PROBLEMS,
   },
+  free: { b: 1, ih: 1, iw: 1, oh: 1, ow: 1, og: 1 },
   gradient: { none: "it is a gradient itself; second derivatives are not taken" },
 });

@@ -43,5 +43,6 @@ export const adjust = defineKernel({
     some: { numbers: { b: 5, n: 333, stream: 7 } },
     "batch of patches": { numbers: { b: 16, n: 16384, stream: 1 }, bench: true },
   },
+  free: { b: 1, n: 1 },
   gradient: { none: "works on data" },
 });

@@ -41,5 +41,6 @@ export const affineCrop = defineKernel({
     filled: { numbers: { b: 2, ih: 12, iw: 9, oh: 8, ow: 17, c: 3, outside: 0.25 }, flags: ["fill"] },
     "batch of windows": { numbers: { b: 16, ih: 190, iw: 190, oh: 128, ow: 128, c: 1, outside: 0 }, bench: true },
   },
+  free: { b: 1, ih: 1, iw: 1, oh: 1, ow: 1, c: 1 },
   gradient: { none: "works on data" },
 });

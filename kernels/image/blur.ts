@@ -44,5 +44,6 @@ export const blur = defineKernel({
     columns: { numbers: { b: 3, h: 11, w: 10, c: 1, reach: 12 }, flags: ["vertical"] },
     "batch of patches": { numbers: { b: 16, h: 128, w: 128, c: 1, reach: 12 }, bench: true },
   },
+  free: { b: 1, h: 1, w: 1, c: 1 },
   gradient: { none: "works on data" },
 });

@@ -36,5 +36,6 @@ export const imageMomentsMerge = defineKernel({
     flat: { numbers: { b: 2, parts: 3, least: 100 } },
     batch: { numbers: { b: 64, parts: 64, least: 1e-3 }, bench: true },
   },
+  free: { b: 1, parts: 1 },
   gradient: { none: "works on data" },
 });

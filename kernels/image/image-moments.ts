@@ -44,5 +44,6 @@ export const imageMoments = defineKernel({
     even: { numbers: { b: 2, n: 400 } },
     "batch of patches": { numbers: { b: 16, n: 16384 }, bench: true },
   },
+  free: { b: 1, n: 1 },
   gradient: { none: "works on data" },
 });

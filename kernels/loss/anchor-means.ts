@@ -35,5 +35,6 @@ export const anchorMeans = defineKernel({
     anchors[0] = c;
   },
   cases: { one: { numbers: { parts: 1 } }, few: { numbers: { parts: 37 } }, all: { numbers: { parts: 256 }, bench: true } },
+  free: { parts: 1 },
   gradient: "op",
 });

@@ -42,5 +42,6 @@ export const anchorSums = defineKernel({
     many: { numbers: { n: 1000 } },
     "65,536 rows": { numbers: { n: 65536 }, bench: true },
   },
+  free: { n: 1 },
   gradient: "op",
 });

@@ -49,6 +49,7 @@ export const crossEntropy = defineKernel({
   },
   inputs: { logits: logit, labels: label },
   cases,
+  free: { rows: 1, n: 1 },
   gradient: "op",
 });
 
@@ -84,5 +85,6 @@ export const crossEntropyDx = defineKernel({
   // An lse near that of n such logits: probabilities stay below about 1.
   inputs: { logits: logit, labels: label, lse: (random, _, { n = 1 }) => 6 + Math.log(n) * random() },
   cases,
+  free: { rows: 1, n: 1 },
   gradient: "op",
 });

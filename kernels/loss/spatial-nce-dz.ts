@@ -75,5 +75,6 @@ export const spatialNceDz = defineKernel({
       }
   },
   cases: NCE_CASES,
+  free: { n: 1 },
   gradient: { none: "is itself a gradient; second derivatives are not used" },
 });

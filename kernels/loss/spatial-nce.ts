@@ -80,5 +80,6 @@ export const spatialNce = defineKernel({
     }
   },
   cases: NCE_CASES,
+  free: { n: 1 },
   gradient: "op",
 });

@@ -30,6 +30,7 @@ export const squaredError = defineKernel({
     vectors: { numbers: { n: 1028, parts: 32 } },
     "788×1536": { numbers: { n: 788 * 1536, parts: 8192 }, bench: true },
   },
+  free: { n: "parts" },
   gradient: "op",
 });
 
@@ -55,5 +56,6 @@ export const squaredErrorDa = defineKernel({
     vectors: { numbers: { n: 1028, factor: 2 / 1028 } },
     "788×1536": { numbers: { n: 788 * 1536, factor: 1e-6 }, bench: true },
   },
+  free: { n: 1 },
   gradient: "op",
 });

@@ -46,5 +46,6 @@ export const unitRowsDx = defineKernel({
     mean: { numbers: { n: 40, d: 12 }, flags: ["mean"] },
     "512 × 128": { numbers: { n: 512, d: 128 }, flags: ["mean"], bench: true },
   },
+  free: { n: 1, d: 1 },
   gradient: { none: "is itself a gradient; second derivatives are not used" },
 });

@@ -38,5 +38,6 @@ export const unitRows = defineKernel({
     even: { numbers: { n: 40, d: 12 } },
     "512 × 128": { numbers: { n: 512, d: 128 }, bench: true },
   },
+  free: { n: 1, d: 1 },
   gradient: "op",
 });

@@ -134,5 +134,6 @@ export const matmul = defineKernel({
     "vit-s tokens": { numbers: { batchA: 1, batchB: 1, m: 4096, n: 1536, k: 384 }, flags: ["bias", "gelu"], bench: true },
     "two rows": { numbers: { batchA: 1, batchB: 1, m: 2, n: 2048, k: 2048 }, bench: true },
   },
+  free: { m: 1, n: 1, k: 1 },
   gradient: "op",
 });

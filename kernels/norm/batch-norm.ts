@@ -77,6 +77,7 @@ export const batchNorm = defineKernel({
     "silu, c 8": { numbers: { rows: 21, c: 8, eps: 1e-5 }, flags: ["silu"] },
     "r50 stage 1": { numbers: { rows: 12544, c: 64, eps: 1e-5 }, flags: ["residual", "relu"], bench: true },
   },
+  free: { rows: 1, c: 1 },
   gradient: "op",
 });
 
@@ -119,6 +120,7 @@ export const batchNormSums = defineKernel({
     "c 52": { numbers: { rows: 70, c: 52, parts: 8, eps: 1e-5 } },
     "r50 stage 1": { numbers: { rows: 12544, c: 64, parts: 128, eps: 1e-5 }, bench: true },
   },
+  free: { rows: "parts", c: 1 },
   gradient: { none: "a part of the backward pass of batchNorm" },
 });
 
@@ -163,5 +165,6 @@ export const batchNormDx = defineKernel({
     "c 36, batch": { numbers: { rows: 21, c: 36, eps: 1e-5 }, flags: ["batch"] },
     "r50 stage 1": { numbers: { rows: 12544, c: 64, eps: 1e-5 }, flags: ["batch"], bench: true },
   },
+  free: { rows: 1, c: 1 },
   gradient: { none: "a part of the backward pass of batchNorm" },
 });

@@ -60,6 +60,7 @@ export const layerNorm = defineKernel({
     "c 52": { numbers: { rows: 70, c: 52, eps: 1e-6 } },
     "vit-s, batch 4": { numbers: { rows: 788, c: 384, eps: 1e-6 }, bench: true },
   },
+  free: { rows: 1, c: 1 },
   gradient: "op",
 });
 
@@ -102,6 +103,7 @@ export const layerNormDx = defineKernel({
     "c 52": { numbers: { rows: 70, c: 52 } },
     "vit-s, batch 4": { numbers: { rows: 788, c: 384 }, bench: true },
   },
+  free: { rows: 1, c: 1 },
   gradient: { none: "a part of the backward pass of layerNorm" },
 });
 
@@ -140,5 +142,6 @@ export const layerNormSums = defineKernel({
     "c 52": { numbers: { rows: 70, c: 52, parts: 8 } },
     "vit-s, batch 4": { numbers: { rows: 788, c: 384, parts: 24 }, bench: true },
   },
+  free: { rows: "parts", c: 1 },
   gradient: { none: "a part of the backward pass of layerNorm" },
 });

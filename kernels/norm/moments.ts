@@ -42,6 +42,7 @@ export const moments = defineKernel({
     "c 52": { numbers: { rows: 70, c: 52, parts: 8 } },
     "r50 stage 1": { numbers: { rows: 12544, c: 64, parts: 128 }, bench: true },
   },
+  free: { rows: "parts", c: 1 },
   gradient: "op",
 });
 

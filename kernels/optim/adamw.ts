@@ -46,5 +46,6 @@ export const adamw = defineKernel({
     even: { numbers: { n: 1024, decayEnd: 510 } },
     "25 million": { numbers: { n: 25_000_000, decayEnd: 24_000_000 }, bench: true },
   },
+  free: { n: "decayEnd" },
   gradient: { none: "changes parameters" },
 });

@@ -53,5 +53,6 @@ export const gradientSquares = defineKernel({
     "some broken": { numbers: { n: 6401 } },
     "25 million": { numbers: { n: 25_000_000 }, bench: true },
   },
+  free: { n: 1 },
   gradient: { none: "works on gradients" },
 });

@@ -62,5 +62,6 @@ export const optimControl = defineKernel({
     many: { numbers: { parts: 1000 } },
     all: { numbers: { parts: 16384 }, bench: true },
   },
+  free: { parts: 1 },
   gradient: { none: "works on gradients" },
 });

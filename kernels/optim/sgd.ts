@@ -44,5 +44,6 @@ export const sgd = defineKernel({
     nesterov: { numbers: { n: 512, decayEnd: 0 }, flags: ["nesterov"] },
     "25 million": { numbers: { n: 25_000_000, decayEnd: 24_000_000 }, bench: true },
   },
+  free: { n: "decayEnd" },
   gradient: { none: "changes parameters" },
 });

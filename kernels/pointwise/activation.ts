@@ -51,6 +51,7 @@ export const activation = defineKernel({
   inputs: { x: wide },
   asEpilogue: (_, on) => (on.has("sigmoid") || on.has("tanh") ? [] : [{ stage: on.has("gelu") ? "gelu" : on.has("silu") ? "silu" : "relu", input: "x", output: "y" }]),
   cases,
+  free: { n: 1 },
   gradient: "op",
 });
 
@@ -80,5 +81,6 @@ export const activationDx = defineKernel({
   },
   inputs: { kept: wide },
   cases,
+  free: { n: 1 },
   gradient: "op",
 });

@@ -101,5 +101,6 @@ export const binary = defineKernel({
     "multiply rows of 788×1536": { numbers: broadcast([1, 1, 788, 1536], [0, 0, 1, 1], [0, 0, 1, 0]), flags: ["multiply"], bench: true },
     "add a row to 788×1536": { numbers: broadcast([1, 1, 788, 1536], [0, 0, 1, 1], [0, 0, 0, 1]), bench: true },
   },
+  free: { d0: 1, d1: 1, d2: 1, d3: 1 },
   gradient: "op",
 });

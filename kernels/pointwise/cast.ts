@@ -28,6 +28,7 @@ export const narrow = defineKernel({
     y.set(x);
   },
   cases,
+  free: { n: 1 },
   gradient: "op",
 });
 
@@ -46,5 +47,6 @@ export const widen = defineKernel({
     y.set(x);
   },
   cases,
+  free: { n: 1 },
   gradient: "op",
 });

@@ -43,5 +43,6 @@ export const concat = defineKernel({
     four: { numbers: { outer: 4, w0: 4, w1: 12, w2: 8, w3: 4 }, flags: ["three", "four"] },
     "class token": { numbers: { outer: 4, w0: 384, w1: 196 * 384, w2: 0, w3: 0 }, bench: true },
   },
+  free: { outer: 1, w0: 1, w1: 1 },
   gradient: "op",
 });

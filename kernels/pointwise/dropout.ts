@@ -38,5 +38,6 @@ export const dropout = defineKernel({
     vectors: { numbers: { n: 1028, stream: 7, rate: 0.3, scale: 1 / 0.7 } },
     "788×1536": { numbers: { n: 788 * 1536, stream: 0, rate: 0.1, scale: 1 / 0.9 }, bench: true },
   },
+  free: { n: 1 },
   gradient: "op",
 });

@@ -33,5 +33,6 @@ export const elementary = defineKernel({
     square: { numbers, flags: ["square"] },
     "exp 788×1536": { numbers: { n: 788 * 1536 }, bench: true },
   },
+  free: { n: 1 },
   gradient: "op",
 });

@@ -20,5 +20,6 @@ export const fill = defineKernel({
     ragged: { numbers: { n: 131, value: 2.5 } },
     "788×1536": { numbers: { n: 788 * 1536, value: 1 }, bench: true },
   },
+  free: { n: 1 },
   gradient: { none: "its result depends on no tensor" },
 });

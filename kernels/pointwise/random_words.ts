@@ -23,5 +23,6 @@ export const randomWords = defineKernel({
     many: { numbers: { draws: 1003, first: 0xfffffff0, c1: 0x12345678, c2: 0xffffffff, c3: 9 } },
     million: { numbers: { draws: 2 ** 20, first: 0, c1: 1, c2: 2, c3: 3 }, bench: true },
   },
+  free: { draws: 1 },
   gradient: { none: "its result depends on no differentiable input" },
 });

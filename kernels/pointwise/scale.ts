@@ -24,5 +24,6 @@ export const scale = defineKernel({
     ragged: { numbers: { n: 1028, factor: 0.3 } },
     "788×1536": { numbers: { n: 788 * 1536, factor: 0.3 }, bench: true },
   },
+  free: { n: 1 },
   gradient: "op",
 });

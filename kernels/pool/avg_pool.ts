@@ -54,6 +54,7 @@ export const avgPool = defineKernel({
           }
   },
   cases,
+  free: { b: 1, c: 1 },
   gradient: "op",
 });
 
@@ -84,5 +85,6 @@ export const avgPoolDx = defineKernel({
           }
   },
   cases,
+  free: { b: 1, c: 1 },
   gradient: { none: "it is a gradient itself; second derivatives are not taken" },
 });

@@ -45,6 +45,7 @@ export const maxPool = defineKernel({
         for (let ox = 0; ox < n.ow; ox++) for (let c = 0; c < n.c; c++) y[at++] = x[firstMaximum(x, n, z, oy, ox, c)]!;
   },
   cases: POOL_PROBLEMS,
+  free: { b: 1, c: 1 },
   gradient: "op",
 });
 
@@ -75,5 +76,6 @@ export const maxPoolDx = defineKernel({
   // Few different values, so that windows have several maxima.
   inputs: { x: (random) => Math.floor(4 * random()) },
   cases: POOL_PROBLEMS,
+  free: { b: 1, c: 1 },
   gradient: { none: "it is a gradient itself; second derivatives are not taken" },
 });

@@ -19,5 +19,6 @@ export const copyProbe = defineKernel({
     y.set(x);
   },
   cases: { one: { numbers: { n: 1 } }, ragged: { numbers: { n: 259 } }, vectors: { numbers: { n: 5000 } } },
+  free: { n: 1 },
   gradient: { none: "a measurement, no part of any model" },
 });

@@ -34,5 +34,6 @@ export const maxDx = defineKernel({
     "columns of 788×1536": { numbers: { outer: 1, r: 788, inner: 1536 }, bench: true },
     middle: { numbers: { outer: 3, r: 11, inner: 13 } },
   },
+  free: { outer: 1, r: 1, inner: 1 },
   gradient: "op",
 });

@@ -67,5 +67,6 @@ export const reduce = defineKernel({
     "rows of 2364×384": { numbers: { outer: 2364, r: 384, inner: 1, parts: 1, scale: 1 }, bench: true },
     "a million in parts": { numbers: { outer: 1, r: 1048576, inner: 1, parts: 8192, scale: 1 }, bench: true },
   },
+  free: { outer: 1, r: "parts", inner: 1 },
   gradient: "op",
 });

@@ -48,6 +48,7 @@ export const softmax = defineKernel({
   },
   inputs: { x: (random) => 12 * random() - 6 },
   cases,
+  free: { rows: 1, n: 1 },
   gradient: "op",
 });
 
@@ -75,5 +76,6 @@ export const softmaxDx = defineKernel({
   // What a softmax gives: positive, and about 1 in sum.
   inputs: { y: (random, _, { n = 1 }) => (2 * random()) / n },
   cases,
+  free: { rows: 1, n: 1 },
   gradient: "op",
 });

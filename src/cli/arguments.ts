@@ -4,6 +4,10 @@ import { EXIT_CODES, UserError, suggest } from "../errors.ts";
 export const FORMATS = ["table", "json", "jsonl", "csv", "md"] as const;
 export type Format = (typeof FORMATS)[number];
 
+/** What `cytonet check` can do: run checks of both kinds or of one, or say what the device takes or how accurate it is. */
+export const CHECK_MODES = ["test", "forward", "gradient", "support", "accuracy"] as const;
+export type CheckMode = (typeof CHECK_MODES)[number];
+
 function wrong(flag: string, text: string, expected: string, names: readonly string[] = []): UserError {
   const near = suggest(text, names)[0];
   return new UserError(EXIT_CODES.usage, `${flag}: ${JSON.stringify(text)}, expected ${expected}`, near === undefined ? [] : [`Did you mean ${near}?`]);

@@ -1,112 +1,36 @@
-// Checking one kernel in one variant on the device: poisoned outputs, canaries, untouched inputs, equal repeats, bounded error.
-import { type Blueprint, blueprintKey, chooseBlueprint, constantsOf, tryVariant, variantOf } from "../kernel/blueprint.ts";
-import { activeArgs, completeNumbers, elementCount, type Kernel, type Numbers, type Traits } from "../kernel/define.ts";
-import { type Dtype, bytesOf, hostArrayOf, rounderOf, storageBytes, toHostArray, toNumbers } from "../kernel/dtype.ts";
+// Checking one kernel in one variant on the device: poisoned outputs, canaries, untouched inputs, any order of workgroups, bounded error.
+import { type Blueprint, blueprintKey, constantsOf, tryVariant, variantOf } from "../kernel/blueprint.ts";
+import { activeArgs, completeNumbers, elementCount, type Kernel, type Numbers } from "../kernel/define.ts";
+import { type Dtype, rounderOf } from "../kernel/dtype.ts";
+import { lintBarriers } from "../kernel/barriers.ts";
 import { packUniforms, uniformBytes } from "../kernel/layout.ts";
 import { keyOfSeed, randomStream } from "../kernel/rng.ts";
-import { cutGrid } from "./cut.ts";
-import { BUFFER_USAGE } from "./constants.ts";
-import type { Engine } from "./engine.ts";
 import { UserError } from "../errors.ts";
+import { describeWrong } from "./check-diagnosis.ts";
+import { type Argument, findBroken, findDifference, findStray, findUnwritten, layOut, outputsOf, PAD, type Poison, valueAt } from "./check-images.ts";
+import { checkId, type CheckCase } from "./check-list.ts";
+import { hasBarrier, scatterInvocations, shuffleGrid } from "./check-order.ts";
+import { BUFFER_USAGE } from "./constants.ts";
+import { cutGrid, type Piece } from "./cut.ts";
+import type { Engine } from "./engine.ts";
 import { createReadback } from "./readback.ts";
-import { allowanceOf, compare } from "./tolerance.ts";
-import { printNumbers } from "./trace.ts";
+import { allowanceOf, compare, nearby } from "./tolerance.ts";
 
-/** One thing to check. */
-export interface CheckCase {
-  readonly kernel: Kernel;
-  readonly variant: string;
-  readonly dtype: "f32" | "f16";
-  readonly flags: readonly string[];
-  readonly numbers: Numbers;
-  readonly params?: Readonly<Record<string, number>>;
-  readonly seed: number;
-  /** Name of the case it comes from. */
-  readonly name: string;
-}
+export { checkId, listChecks, selectQuick, type CheckCase, type ListOptions } from "./check-list.ts";
 
 export interface CheckResult {
   readonly id: string;
   readonly status: "passed" | "failed" | "skipped";
   /** Why it failed or was skipped. */
   readonly reason?: string;
-  /** Largest error as a multiple of the allowed one, and in ulps of the RMS. */
+  /** Largest error as a multiple of the allowed one, and largest and root mean square error in ulps of the RMS. */
   readonly worst?: number;
   readonly ulps?: number;
+  readonly rmsUlps?: number;
 }
 
-/** Work above which a case is for benches only: its f64 reference would take seconds. */
-const MAX_REFERENCE_FLOPS = 2e7;
-/** Elements of all arguments above which comparing them would. */
-const MAX_ELEMENTS = 3e5;
-
-/** Every case × variant × dtype of a kernel, and sizes around each tile of each tiled dimension. */
-export function listChecks(kernel: Kernel, options: { readonly seed?: number; readonly ragged?: boolean } = {}): CheckCase[] {
-  const checks: CheckCase[] = [];
-  const seed = options.seed ?? 1;
-  for (const [variantName, variant] of Object.entries(kernel.variants))
-    for (const dtype of kernel.dtypes)
-      for (const [name, { numbers, flags = [] }] of Object.entries(kernel.cases)) {
-        const full = completeNumbers(kernel, numbers);
-        if (isForBenches(kernel, full, new Set(flags))) continue;
-        checks.push({ kernel, variant: variantName, dtype, flags, numbers, seed, name });
-        if (!options.ragged) continue;
-        for (const [dim, constant] of Object.entries(variant.tiles ?? {})) {
-          const problem = { kernel, numbers: full, flags: new Set(flags), dtype };
-          const blueprint = blueprintOf(problem.kernel, variantName, dtype, flags);
-          const tile = constantsOf(kernel, blueprint)(constant);
-          for (const size of new Set([1, tile - 1, tile, tile + 1, 2 * tile + 3, 13])) {
-            const changed = { ...numbers, [dim]: size };
-            if (size < 1 || isForBenches(kernel, completeNumbers(kernel, changed), new Set(flags))) continue;
-            checks.push({ kernel, variant: variantName, dtype, flags, numbers: changed, seed, name: `${name}, ${dim} = ${size}` });
-          }
-        }
-      }
-  return checks;
-}
-
-/**
- * The part of `checks` that needs few pipelines, which take seconds each on software adapters: every form of what the device
- * would choose and of `naive` in f32; of all else (f16, variants for other devices) the forms with the fewest and the most flags.
- * `cytonet check` runs them all.
- */
-export function selectQuick(checks: readonly CheckCase[], traits: Traits): CheckCase[] {
-  const forms = new Map<string, Set<string>>();
-  const groupOf = ({ kernel, variant, dtype }: CheckCase) => `${kernel.name}.${variant} ${dtype}`;
-  const formOf = ({ flags }: CheckCase) => [...flags].sort().join();
-  const width = (form: string) => (form === "" ? 0 : form.split(",").length);
-  for (const check of checks) forms.set(groupOf(check), (forms.get(groupOf(check)) ?? new Set()).add(formOf(check)));
-  return checks.filter((check) => {
-    const { kernel, variant, dtype, numbers } = check;
-    if (dtype === "f32") {
-      if (variant === "naive") return true;
-      const flags = new Set(check.flags);
-      if (chooseBlueprint({ kernel, numbers: completeNumbers(kernel, numbers), flags, dtype }, traits).variant === variant) return true;
-    }
-    const sorted = [...forms.get(groupOf(check))!].sort((x, y) => width(x) - width(y));
-    return formOf(check) === sorted[0] || formOf(check) === sorted.at(-1);
-  });
-}
-
-function isForBenches(kernel: Kernel, numbers: Numbers, flags: ReadonlySet<string>): boolean {
-  const elements = activeArgs(kernel, flags).reduce((sum, { arg }) => sum + elementCount(arg, numbers), 0);
-  return kernel.flops(numbers) > MAX_REFERENCE_FLOPS || elements > MAX_ELEMENTS;
-}
-
-function blueprintOf(kernel: Kernel, variant: string, dtype: "f32" | "f16", flags: readonly string[]): Blueprint {
-  return { kernel: kernel.name, variant, dtype, flags: [...flags].sort(), constants: {} };
-}
-
-/** `matmul.naive f32 +bias m=1 n=1 k=1 seed=1`: what `cytonet check --only` takes to run exactly this again. */
-export function checkId(check: CheckCase): string {
-  const params = Object.entries(check.params ?? {}).map(([name, value]) => ` ${name}=${value}`).join("");
-  return `${check.kernel.name}.${check.variant} ${check.dtype}${check.flags.map((f) => ` +${f}`).join("")}${params} ${printNumbers(check.numbers)} seed=${check.seed}`;
-}
-
-const PAD = 256;
-const CANARY = 0xc0ffee11;
-// A NaN that no arithmetic makes, in f32 and in both halves for f16.
-const POISON = 0x7fcd7fcd;
+/** Bytes of all arguments up to which half of the workgroups is also run alone. */
+const HALF_BYTES = 65536;
 
 /** Values that a case's inputs have: the kernel's own, or uniform in [-1, 1), rounded to how they are stored. */
 export function makeInputs(check: CheckCase): Map<string, Float64Array> {
@@ -149,132 +73,202 @@ function runReference(check: CheckCase, inputs: ReadonlyMap<string, Float64Array
   return outputs;
 }
 
-/** Runs one check on the engine's device. Never throws for a wrong kernel; a lost device does throw. */
+/**
+ * Runs one check on the engine's device: the whole grid, then its workgroups in another order over other contents of the outputs, then,
+ * where that is cheap, half of them alone. All must give the same bits, and these must lie within the allowed error.
+ * Never throws for a wrong kernel; a lost device does throw.
+ */
 export async function runCheck(engine: Engine, check: CheckCase): Promise<CheckResult> {
   const id = checkId(check);
   const { kernel } = check;
   const numbers = completeNumbers(kernel, check.numbers);
-  const flags = new Set(check.flags);
-  const tried = tryVariant({ kernel, numbers, flags, dtype: check.dtype }, engine.device.traits, check.variant, check.params ?? {});
+  const tried = tryVariant({ kernel, numbers, flags: new Set(check.flags), dtype: check.dtype }, engine.device.traits, check.variant, check.params ?? {});
   if ("reason" in tried) return { id, status: "skipped", reason: tried.reason };
+  const complaints = [...lintBarriers(kernel, tried.blueprint)];
   const inputs = makeInputs(check);
-  let got: Awaited<ReturnType<typeof runOnDevice>>;
   try {
-    got = await runOnDevice(engine, check, tried.blueprint, numbers, inputs);
+    const job = await prepare(engine, check, check.scattered ?? false, tried.blueprint, inputs);
+    if (!job) return { id, status: "skipped", reason: `${kernel.name}.${check.variant} cannot be scattered` };
+    const images = await runOrders(job);
+    complaints.push(...(await inspect(job, images)));
+    const outputs = outputsOf(job.active, images.whole);
+    const judged = judge(check, inputs, outputs, tried.blueprint);
+    if (judged.wrong !== undefined) complaints.push(judged.wrong, ...(await blameBarriers(engine, check, tried.blueprint, inputs, images.whole)));
+    const measured = { worst: judged.worst, ulps: judged.ulps, rmsUlps: judged.rmsUlps };
+    return complaints.length ? { id, status: "failed", ...measured, reason: complaints.join("; ") } : { id, status: "passed", ...measured };
   } catch (cause) {
     engine.device.assertAlive(id);
     if (cause instanceof UserError) return { id, status: "failed", reason: [cause.message, ...cause.notes].join("; ") };
     throw cause;
   }
-  if (got.complaints.length) return { id, status: "failed", reason: got.complaints.join("; ") };
-
-  const truth = runReference(check, inputs, false);
-  const yardstick = runReference(check, inputs, true);
-  let worst = 0;
-  let ulps = 0;
-  for (const [name, expected] of truth) {
-    const unwritten = expected.findIndex((x) => Number.isNaN(x));
-    if (unwritten >= 0) return { id, status: "failed", reason: `the reference leaves ${name}[${unwritten}] unset` };
-    const dtype = dtypeOf(kernel.args[name]!.dtype, check.dtype);
-    const comparison = compare(got.outputs.get(name)!, expected, yardstick.get(name)!, dtype, allowanceOf(kernel.builtins));
-    worst = Math.max(worst, comparison.worst);
-    ulps = Math.max(ulps, comparison.ulps);
-    if (!comparison.ok)
-      return {
-        id,
-        status: "failed",
-        worst,
-        ulps,
-        reason: `${name}[${comparison.index}] is ${comparison.got}, expected ${comparison.expected}: ${comparison.worst.toPrecision(3)} times the allowed error (${blueprintKey(tried.blueprint)})`,
-      };
-  }
-  return { id, status: "passed", worst, ulps };
 }
 
-async function runOnDevice(engine: Engine, check: CheckCase, blueprint: Blueprint, numbers: Numbers, inputs: ReadonlyMap<string, Float64Array>) {
-  const { device } = engine;
+/** The outputs of one check for inputs of the caller's own, all other arguments as the check has them. */
+export async function runWith(engine: Engine, check: CheckCase, own: ReadonlyMap<string, Float64Array>): Promise<{ readonly outputs: Map<string, Float64Array>; readonly truth: Map<string, Float64Array> } | { readonly reason: string }> {
+  const tried = tryVariant({ kernel: check.kernel, numbers: completeNumbers(check.kernel, check.numbers), flags: new Set(check.flags), dtype: check.dtype }, engine.device.traits, check.variant, check.params ?? {});
+  if ("reason" in tried) return tried;
+  const inputs = new Map([...makeInputs(check), ...own]);
+  const job = await prepare(engine, check, false, tried.blueprint, inputs);
+  const [whole] = await job!.run([{ pieces: job!.pieces, poison: 0 }]);
+  return { outputs: outputsOf(job!.active, whole!), truth: runReference(check, inputs, false) };
+}
+
+/** What the outputs are worth against the reference: the first array that is wrong, and the largest errors. */
+function judge(check: CheckCase, inputs: ReadonlyMap<string, Float64Array>, outputs: ReadonlyMap<string, Float64Array>, blueprint: Blueprint) {
   const { kernel } = check;
-  const { pipeline, layout } = await engine.pipelines.get(kernel, blueprint);
-  const active = activeArgs(kernel, new Set(check.flags)).map(({ name, arg, binding }) => {
-    const dtype = dtypeOf(arg.dtype, check.dtype);
-    const count = elementCount(arg, numbers);
-    const bytes = storageBytes(dtype, count);
-    const image = new Uint32Array((PAD + bytes + PAD) / 4).fill(CANARY);
-    const inside = image.subarray(PAD / 4, (PAD + bytes) / 4).fill(POISON);
-    const value = inputs.get(name);
-    if (value) {
-      const host = toHostArray(dtype, value);
-      new Uint8Array(inside.buffer, inside.byteOffset, inside.byteLength).set(new Uint8Array(host.buffer, host.byteOffset, host.byteLength));
+  const evaluate = (values: ReadonlyMap<string, Float64Array>) => {
+    const yardstick = runReference(check, values, true);
+    return new Map([...runReference(check, values, false)].map(([name, truth]) => [name, { truth, yardstick: yardstick.get(name)! }]));
+  };
+  let around: Map<string, number> | undefined;
+  const measureAround = () =>
+    (around ??= nearby(randomStream(keyOfSeed(check.seed), [0, 0, 4]).uniform, (shift) => evaluate(new Map([...inputs].map(([name, value]) => [name, isFloat(name) ? value.map((x) => Math.fround(shift(x))) : value])))));
+  const isFloat = (name: string) => ["f32", "f16"].includes(dtypeOf(kernel.args[name]!.dtype, check.dtype));
+  const judged: { worst: number; ulps: number; rmsUlps: number; wrong?: string } = { worst: 0, ulps: 0, rmsUlps: 0 };
+  for (const [name, { truth: expected, yardstick }] of evaluate(inputs)) {
+    const unset = expected.findIndex((x) => Number.isNaN(x));
+    if (unset >= 0) return { ...judged, wrong: `the reference leaves ${name}[${unset}] unset` };
+    const arg = kernel.args[name]!;
+    const compareWith = (least: number) => compare(outputs.get(name)!, expected, yardstick, dtypeOf(arg.dtype, check.dtype), allowanceOf(kernel.builtins), least);
+    let comparison = compareWith(0);
+    if (!comparison.ok) comparison = compareWith(measureAround().get(name) ?? 0);
+    judged.worst = Math.max(judged.worst, comparison.worst);
+    judged.ulps = Math.max(judged.ulps, comparison.ulps);
+    judged.rmsUlps = Math.max(judged.rmsUlps, comparison.rmsUlps);
+    if (!comparison.ok) {
+      const numbers = completeNumbers(kernel, check.numbers);
+      const shape = arg.shape.map((dim) => ({ dim: String(dim), extent: typeof dim === "number" ? dim : (numbers[dim] ?? 0) }));
+      return { ...judged, wrong: `${describeWrong(name, comparison, outputs.get(name)!, expected, shape)} (${blueprintKey(blueprint)})` };
     }
-    return { name, arg, binding, dtype, count, bytes, image };
-  });
-  const made: GPUBuffer[] = [];
-  const readback = createReadback(device, "check");
-  try {
-    const images = await device.guard(checkId(check), () => {
-      const { storage, copySrc, copyDst, uniform: uniformUsage } = BUFFER_USAGE;
-      const buffers = active.map(({ name, image }) => device.createBuffer("check", name, image.byteLength, storage | copySrc | copyDst));
-      made.push(...buffers);
-      const grid = variantOf(kernel, blueprint.variant).grid(numbers, constantsOf(kernel, blueprint), new Set(check.flags));
-      const seconds = kernel.flops(numbers) / device.rates.flops;
-      const pieces = cutGrid(grid, seconds, 65535);
-      const runs = [0, 1].map(() => {
-        active.forEach(({ image }, i) => device.gpu.queue.writeBuffer(buffers[i]!, 0, image));
-        const encoder = device.gpu.createCommandEncoder();
-        const pass = encoder.beginComputePass();
-        pass.setPipeline(pipeline);
-        for (const piece of pieces) {
-          const uniform = device.createBuffer("check", "uniforms", uniformBytes(kernel), uniformUsage | copyDst);
-          made.push(uniform);
-          device.gpu.queue.writeBuffer(uniform, 0, packUniforms(kernel, numbers, piece.origin));
-          const entries = active.map(({ binding, bytes }, i) => ({ binding, resource: { buffer: buffers[i]!, offset: PAD, size: bytes } }));
-          pass.setBindGroup(0, device.gpu.createBindGroup({ layout, entries: [{ binding: 0, resource: { buffer: uniform } }, ...entries] }));
-          pass.dispatchWorkgroups(...piece.size);
-        }
-        pass.end();
-        device.gpu.queue.submit([encoder.finish()]);
-        return readback.read(buffers.map((buffer, i) => ({ buffer, offset: 0, size: active[i]!.image.byteLength })));
-      });
-      return Promise.all(runs);
-    });
-    return inspect(active, images);
-  } finally {
-    readback.dispose();
-    for (const buffer of made) device.destroyBuffer(buffer);
   }
+  return judged;
 }
 
-interface ActiveArg {
-  readonly name: string;
-  readonly arg: Kernel["args"][string];
-  readonly dtype: Dtype;
-  readonly count: number;
-  readonly bytes: number;
-  readonly image: Uint32Array;
+/** One problem laid out on the device, ready to be run in several ways. */
+interface Job {
+  readonly engine: Engine;
+  readonly id: string;
+  readonly active: readonly Argument[];
+  readonly grid: readonly [number, number, number];
+  readonly pieces: readonly Piece[];
+  readonly shuffled: readonly Piece[];
+  /** Launches pieces of the grid over outputs filled with a poison and gives the bytes of every argument with its surroundings. */
+  run(requests: readonly { readonly pieces: readonly Piece[]; readonly poison: Poison }[]): Promise<Uint32Array[][]>;
 }
 
-/** What the memory images of two runs tell: broken canaries, changed inputs, unwritten outputs, unequal repeats. */
-function inspect(active: readonly ActiveArg[], images: readonly (readonly ArrayBuffer[])[]): { outputs: Map<string, Float64Array>; complaints: string[] } {
+/** Undefined where the template cannot be scattered. */
+async function prepare(engine: Engine, check: CheckCase, scattered: boolean, blueprint: Blueprint, inputs: ReadonlyMap<string, Float64Array>): Promise<Job | undefined> {
+  const { device } = engine;
+  const kernel = scattered ? scatterInvocations(check.kernel, check.variant) : check.kernel;
+  if (!kernel) return undefined;
+  const numbers = completeNumbers(kernel, check.numbers);
+  const { pipeline, layout } = await engine.pipelines.get(kernel, { ...blueprint, kernel: kernel.name });
+  const flags = new Set(check.flags);
+  const active = layOut(activeArgs(kernel, flags).map(({ name, arg, binding }) => ({ name, arg, binding, dtype: dtypeOf(arg.dtype, check.dtype), count: elementCount(arg, numbers), value: inputs.get(name) })));
+  const grid = variantOf(kernel, blueprint.variant).grid(numbers, constantsOf(kernel, blueprint), flags);
+  return {
+    engine,
+    id: checkId(check),
+    active,
+    grid,
+    pieces: cutGrid(grid, kernel.flops(numbers) / device.rates.flops, 65535),
+    shuffled: shuffleGrid(grid, keyOfSeed(check.seed)),
+    async run(requests) {
+      const made: GPUBuffer[] = [];
+      const readback = createReadback(device, "check");
+      try {
+        const images = await device.guard(checkId(check), () => {
+          const { storage, copySrc, copyDst, uniform: uniformUsage } = BUFFER_USAGE;
+          const make = (label: string, bytes: number, usage: number) => {
+            const buffer = device.createBuffer("check", label, bytes, usage);
+            made.push(buffer);
+            return buffer;
+          };
+          const buffers = active.map(({ name, images: [image] }) => make(name, image.byteLength, storage | copySrc | copyDst));
+          const resources = active.map(({ binding, bytes }, i) => ({ binding, resource: { buffer: buffers[i]!, offset: PAD, size: bytes } }));
+          return Promise.all(
+            requests.map(({ pieces, poison }) => {
+              active.forEach(({ images: own }, i) => device.gpu.queue.writeBuffer(buffers[i]!, 0, own[poison]));
+              const encoder = device.gpu.createCommandEncoder();
+              const pass = encoder.beginComputePass();
+              pass.setPipeline(pipeline);
+              const uniforms = packPieces(kernel, numbers, pieces);
+              const buffer = make("uniforms", uniforms.byteLength, uniformUsage | copyDst);
+              device.gpu.queue.writeBuffer(buffer, 0, uniforms);
+              pieces.forEach(({ size }, i) => {
+                const uniform = { binding: 0, resource: { buffer, offset: 256 * i, size: uniformBytes(kernel) } };
+                pass.setBindGroup(0, device.gpu.createBindGroup({ layout, entries: [uniform, ...resources] }));
+                pass.dispatchWorkgroups(...size);
+              });
+              pass.end();
+              device.gpu.queue.submit([encoder.finish()]);
+              return readback.read(buffers.map((one, i) => ({ buffer: one, offset: 0, size: active[i]!.images[0].byteLength })));
+            }),
+          );
+        });
+        return images.map((run) => run.map((bytes) => new Uint32Array(bytes)));
+      } finally {
+        readback.dispose();
+        for (const buffer of made) device.destroyBuffer(buffer);
+      }
+    },
+  };
+}
+
+/** The uniforms of every piece, each where an offset may point. */
+function packPieces(kernel: Kernel, numbers: Numbers, pieces: readonly Piece[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(256 * Math.max(1, pieces.length) + uniformBytes(kernel));
+  pieces.forEach(({ origin }, i) => bytes.set(new Uint8Array(packUniforms(kernel, numbers, origin)), 256 * i));
+  return bytes;
+}
+
+interface Orders {
+  readonly whole: readonly Uint32Array[];
+  readonly shuffled: readonly Uint32Array[];
+  /** Of the first half of the shuffled pieces alone. */
+  readonly half?: readonly Uint32Array[];
+}
+
+async function runOrders(job: Job): Promise<Orders> {
+  const bytes = job.active.reduce((sum, arg) => sum + arg.bytes, 0);
+  const half = job.shuffled.length > 1 && bytes <= HALF_BYTES ? job.shuffled.slice(0, Math.ceil(job.shuffled.length / 2)) : undefined;
+  const [whole, shuffled, alone] = await job.run([
+    { pieces: job.pieces, poison: 0 },
+    { pieces: job.shuffled, poison: 1 },
+    ...(half ? [{ pieces: half, poison: 0 as const }] : []),
+  ]);
+  return { whole: whole!, shuffled: shuffled!, ...(alone ? { half: alone } : {}) };
+}
+
+/** What the memory tells: broken surroundings, changed inputs, unwritten elements, and results that depend on an order. */
+async function inspect(job: Job, { whole, shuffled, half }: Orders): Promise<string[]> {
+  const { active } = job;
   const complaints: string[] = [];
-  const outputs = new Map<string, Float64Array>();
-  active.forEach(({ name, arg, dtype, count, bytes, image }, i) => {
-    const [first, second] = images.map((run) => new Uint32Array(run[i]!));
-    if (!first || !second) return;
-    const end = (PAD + bytes) / 4;
-    first.forEach((word, at) => {
-      const outside = at < PAD / 4 || at >= end;
-      if (outside && word !== CANARY && complaints.length < 4) complaints.push(`${name}: wrote ${at < PAD / 4 ? "before its start" : `${at - end} words past its end`}`);
-    });
-    if (arg.access === "read" && first.some((word, at) => word !== image[at])) complaints.push(`${name}: an input was changed`);
-    const differs = first.findIndex((word, at) => word !== second[at]);
-    if (differs >= 0) complaints.push(`${name}: two runs differ at word ${differs - PAD / 4}`);
-    if (arg.access === "read") return;
-    const data = hostArrayOf(dtype, first.slice(PAD / 4, end).buffer, count);
-    const poison = hostArrayOf(dtype, Uint32Array.of(POISON).buffer, 1)[0]!;
-    const bits = bytesOf(dtype) === 2 ? data : new Uint32Array(data.buffer);
-    const unwritten = arg.access === "write" ? bits.findIndex((word) => word === (bytesOf(dtype) === 2 ? poison : POISON)) : -1;
-    if (unwritten >= 0) complaints.push(`${name}[${unwritten}] was never written`);
-    outputs.set(name, toNumbers(dtype, data));
+  active.forEach((arg, i) => complaints.push(...findBroken(arg, whole[i]!), ...findUnwritten(arg, whole[i]!, shuffled[i]!)));
+  if (complaints.length) return complaints;
+  const differs = findDifference(active, whole, shuffled);
+  if (differs) {
+    const [again, other] = await job.run([{ pieces: job.pieces, poison: 0 }, { pieces: job.pieces, poison: 1 }]);
+    const repeat = findDifference(active, whole, again!);
+    if (repeat) complaints.push(`a race: two equal runs differ at ${repeat.place}`);
+    const leftover = findDifference(active, again!, other!);
+    if (!repeat && leftover) complaints.push(`${leftover.place} depends on what lay in the outputs before`);
+    complaints.push(`workgroups depend on each other: one after another, in another order, ${differs.place} is ${differs.second}, all at once ${differs.first}`);
+  }
+  active.forEach((arg, i) => {
+    const stray = half && arg.arg.access !== "read" ? findStray(arg, whole[i]!, half[i]!) : -1;
+    if (stray >= 0 && complaints.length < 4)
+      complaints.push(`workgroups depend on each other: half of them alone give ${arg.name}[${stray}] = ${valueAt(arg, half![i]!, stray)}, all of them ${valueAt(arg, whole[i]!, stray)}`);
   });
-  return { outputs, complaints };
+  return complaints;
+}
+
+/** Whether it is the order of the invocations that makes a result wrong: run with them in other places, it would be another. */
+async function blameBarriers(engine: Engine, check: CheckCase, blueprint: Blueprint, inputs: ReadonlyMap<string, Float64Array>, whole: readonly Uint32Array[]): Promise<string[]> {
+  if (!hasBarrier(check.kernel, check.variant) && !/var<workgroup>/.test(variantOf(check.kernel, check.variant).source)) return [];
+  const job = await prepare(engine, check, !check.scattered, blueprint, inputs);
+  if (!job) return [];
+  const [other] = await job.run([{ pieces: job.pieces, poison: 0 }]);
+  const differs = findDifference(job.active, whole, other!);
+  return differs ? [`the invocations of a workgroup depend on their order, a barrier is missing: ${differs.place} is ${differs.second} with them in ${check.scattered ? "their own" : "other"} places`] : [];
 }

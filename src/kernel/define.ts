@@ -159,6 +159,11 @@ export interface KernelSpec<A extends Record<string, Arg>, D extends string, S e
     readonly [K in keyof A]?: (random: () => number, index: number, numbers: Readonly<Record<D | S, number>>) => number;
   };
   readonly cases: Readonly<Record<string, Case<Readonly<Partial<Record<D | S, number>>>, F>>>;
+  /**
+   * Sizes that may change on their own in any case, each with the least it may be: a number, or another size. The check draws
+   * ragged ones for them. Not those that are specialised: each value would be a pipeline.
+   */
+  readonly free?: Readonly<Partial<Record<D, number | D>>>;
   /** What the kernel can apply to its output before storing, in the order of application. */
   readonly epilogue?: { readonly output: string; readonly stages: readonly EpilogueStage[] };
   /** Ways in which this kernel can become somebody's epilogue; none by default. */
@@ -187,6 +192,7 @@ export interface Kernel {
   readonly reference: (args: Record<string, Float64Array>, numbers: Numbers, context: ReferenceContext<string>) => void;
   readonly inputs: Readonly<Record<string, ((random: () => number, index: number, numbers: Numbers) => number) | undefined>>;
   readonly cases: Readonly<Record<string, Case<Numbers, string>>>;
+  readonly free: Readonly<Record<string, number | string>>;
   readonly epilogue?: { readonly output: string; readonly stages: readonly EpilogueStage[] };
   readonly asEpilogue: (numbers: Numbers, flags: ReadonlySet<string>) => readonly EpilogueOffer[];
   readonly gradient: "op" | { readonly none: string };
@@ -208,6 +214,7 @@ export function defineKernel<
     dtypes: ["f32", "f16"],
     builtins: {},
     inputs: {},
+    free: {},
     asEpilogue: () => [],
     choose: () => [...names].reverse().map((variant) => ({ variant })),
     ...spec,

@@ -1,4 +1,5 @@
-// Every gradient case of every op: what `cytonet check` and the tests run.
+// Every gradient case of every op: the declared ones, which the tests run, and those drawn by seed, which `cytonet check` runs too.
+import { drawGradientCases } from "./drawn-cases.ts";
 import type { GradientCase } from "./gradient-case.ts";
 import { gradientCases as matmulCases } from "./matmul.ts";
 import { gradientCases as activationCases } from "./activation.ts";
@@ -16,3 +17,8 @@ import { gradientCases as attentionCases } from "./attention.ts";
 import { gradientCases as normCases } from "./norm.ts";
 
 export const GRADIENT_CASES: readonly GradientCase[] = [...matmulCases, ...convCases, ...poolCases, ...activationCases, ...arithmeticCases, ...reduceCases, ...scaleCases, ...shapeCases, ...softmaxCases, ...spatialNceCases, ...dropoutCases, ...lossCases, ...attentionCases, ...normCases];
+
+/** The declared cases and the drawn ones of a seed. */
+export function listGradientCases(seed: number): readonly GradientCase[] {
+  return [...GRADIENT_CASES, ...drawGradientCases(seed)];
+}

@@ -15,6 +15,8 @@ export interface GradientInput {
 /** One application of an op (or of several) whose gradient is checked. */
 export interface GradientCase {
   readonly name: string;
+  /** Name of the op where several cases of it are drawn: they are counted together. */
+  readonly op?: string;
   readonly inputs: Readonly<Record<string, GradientInput>>;
   readonly build: (x: Readonly<Record<string, Tensor>>) => Tensor;
 }

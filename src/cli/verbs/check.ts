@@ -1,21 +1,63 @@
 // `cytonet check`: every kernel in every variant against its f64 reference, every gradient rule against differences, on your adapter.
-import * as catalogue from "../../../kernels/index.ts";
-import { checkId, listChecks, runCheck, type CheckResult } from "../../engine/check.ts";
+import { measureAccuracy, type AccuracyRow } from "../../engine/check-accuracy.ts";
+import { listSupport } from "../../engine/check-support.ts";
 import { IN_FLIGHT, runConcurrently } from "../../engine/concurrent.ts";
-import { EXIT_CODES, UserError, suggest } from "../../errors.ts";
-import { GRADIENT_CASES } from "../../ops/cases.ts";
-import { checkGradient } from "../../ops/gradcheck.ts";
-import type { Format } from "../arguments.ts";
-import { listenForStop, withEngine, type DeviceFlags } from "../device.ts";
+import type { Fingerprint } from "../../engine/device.ts";
+import type { Engine } from "../../engine/engine.ts";
+import { EXIT_CODES, UserError } from "../../errors.ts";
+import type { CheckMode, Format } from "../arguments.ts";
+import { listForward, listTasks, printAgain, selectByName, type Task } from "../check-tasks.ts";
+import { listenForStop, withEngine, type DeviceFlags, type Stop } from "../device.ts";
 import { checkOutput, emit, formatRows, type Row } from "../output.ts";
-import { createProgress, formatSeconds } from "../progress.ts";
+import { createProgress, formatSeconds, type ProgressLine } from "../progress.ts";
 
 export interface CheckFlags extends DeviceFlags {
   readonly format: Format;
+  readonly mode: CheckMode;
   readonly output?: string;
   readonly force?: boolean;
   readonly seed: number;
   readonly only?: string;
+}
+
+const SCHEMA = "cytonet-check/1";
+
+export async function runChecks(pattern: string | undefined, flags: CheckFlags): Promise<void> {
+  if (flags.output !== undefined) await checkOutput("--output", flags.output, flags.force ?? false);
+  const selection = selectByName(pattern);
+  const { mode, seed, only } = flags;
+  if (only !== undefined && (mode === "support" || mode === "accuracy")) throw new UserError(EXIT_CODES.usage, `--only: one case has no ${mode} of its own; leave out --mode`);
+  const stop = listenForStop(() => process.stderr.write("stopping; what has been run is reported\n"));
+  const progress = createProgress();
+  try {
+    const report = await withEngine(flags, async (engine): Promise<Report> => {
+      const { fingerprint, traits } = engine.device;
+      if (mode === "support") return reportSupport(selection.kernels.flatMap((kernel) => listSupport(kernel, traits)), fingerprint);
+      if (mode === "accuracy") {
+        const checks = selection.kernels.flatMap((kernel) => listForward(kernel, seed, traits));
+        const measured = await measureAccuracy(engine, selection.kernels, checks, stop.signal, (done, total, id) => progress.update(`${done}/${total} checks  ${id}`));
+        return reportAccuracy(measured.rows, measured.complete, fingerprint, seed);
+      }
+      const kinds = new Set<Task["kind"]>(mode === "test" ? ["forward", "gradient"] : [mode]);
+      return runTasks(engine, listTasks(selection, kinds, only, seed, traits), flags, stop, progress);
+    });
+    progress.end("");
+    await emit(report.text(flags.format, flags.output !== undefined), flags.output);
+    process.stderr.write(report.lines.map((line) => `${line}\n`).join(""));
+    if (report.failed) process.exitCode = EXIT_CODES.checkFailed;
+    const code = stop.code();
+    if (code !== undefined) process.exitCode = code;
+  } finally {
+    progress.end("");
+    stop.dispose();
+  }
+}
+
+/** What is printed at the end: data, lines for people, and whether something failed. */
+interface Report {
+  readonly text: (format: Format, toFile: boolean) => string;
+  readonly lines: readonly string[];
+  readonly failed: boolean;
 }
 
 interface Tally {
@@ -24,104 +66,112 @@ interface Tally {
   skipped: number;
 }
 
-/** One check that can be run: of a kernel, or of a gradient rule. */
-interface Task {
-  readonly kind: "forward" | "gradient";
-  /** What runs exactly this again. */
-  readonly again: string;
-  run(engine: Parameters<typeof runCheck>[0]): Promise<CheckResult>;
+function headOf(device: Fingerprint): Record<string, unknown> {
+  return { adapter: device.adapter, driver: device.driver, features: device.features };
 }
 
-export async function runChecks(pattern: string | undefined, flags: CheckFlags): Promise<void> {
-  const { seed } = flags;
-  if (flags.output !== undefined) await checkOutput("--output", flags.output, flags.force ?? false);
-  const tasks = listTasks(pattern, flags.only, seed);
-  const stop = listenForStop(() => process.stderr.write("stopping; nothing is reported\n"));
-  const progress = createProgress();
+async function runTasks(engine: Engine, tasks: readonly Task[], flags: CheckFlags, stop: Stop, progress: ProgressLine): Promise<Report> {
   const rows: Row[] = [];
+  const groups: string[] = [];
   const skips: Record<string, number> = {};
   const tallies: Record<Task["kind"], Tally> = { forward: { passed: 0, failed: 0, skipped: 0 }, gradient: { passed: 0, failed: 0, skipped: 0 } };
+  const failures = () => tallies.forward.failed + tallies.gradient.failed;
+  const streams = flags.format === "jsonl" && flags.output === undefined;
   const began = performance.now();
+  const run = (task: Task) => {
+    stop.throwIfStopped();
+    return task.run(engine);
+  };
   try {
-    const device = await withEngine(flags, async (engine) => {
-      await runConcurrently(tasks, IN_FLIGHT, async (task) => (stop.throwIfStopped(), task.run(engine)), (result, task, index) => {
-        tallies[task.kind][result.status]++;
-        if (result.status === "skipped") skips[result.reason ?? "unknown"] = (skips[result.reason ?? "unknown"] ?? 0) + 1;
-        if (result.status === "failed") progress.note(`FAILED ${result.id}\n  ${result.reason ?? ""}\n  again: ${task.again}`);
-        rows.push({ kind: task.kind, check: result.id, status: result.status, error: shorten(result.worst), ulps: shorten(result.ulps), reason: result.reason ?? null });
-        const left = (tasks.length - index - 1) * ((performance.now() - began) / 1000 / (index + 1));
-        progress.update(`${index + 1}/${tasks.length} checks  ${tallies.forward.failed + tallies.gradient.failed} failed  ${formatSeconds(left)} left  ${result.id}`);
-      });
-      return engine.device.fingerprint;
+    await runConcurrently(tasks, IN_FLIGHT, async (task) => run(task), (result, task, index) => {
+      tallies[task.kind][result.status]++;
+      if (result.status === "skipped") skips[result.reason ?? "unknown"] = (skips[result.reason ?? "unknown"] ?? 0) + 1;
+      if (result.status === "failed") progress.note(`FAILED ${result.id}\n  ${result.reason ?? ""}\n  again: ${printAgain(task.id)}`);
+      const row: Row = { kind: task.kind, check: result.id, status: result.status, error: shorten(result.worst), ulps: shorten(result.ulps), reason: result.reason ?? null };
+      rows.push(row);
+      groups.push(task.group);
+      // What an early stop, or a lost device, must not take with it.
+      if (streams) process.stdout.write(`${JSON.stringify({ schema: SCHEMA, ...row })}\n`);
+      const left = (tasks.length - index - 1) * ((performance.now() - began) / 1000 / (index + 1));
+      progress.update(`${index + 1}/${tasks.length} checks  ${failures()} failed  ${formatSeconds(left)} left  ${task.group}`);
     });
-    const surroundings = {
-      head: { adapter: device.adapter, driver: device.driver, features: device.features, seed },
-      tail: { skips, summary: tallies },
-    };
-    progress.end("");
-    await emit(formatRows(flags.format, "cytonet-check/1", flags.format === "table" || flags.format === "md" ? summarise(rows) : rows, surroundings), flags.output);
-    const line = (name: Task["kind"]) => `${name}: ${tallies[name].passed} passed, ${tallies[name].failed} failed, ${tallies[name].skipped} skipped`;
-    const reasons = Object.entries(skips).map(([reason, count]) => `  ${count} skipped: ${reason}`);
-    process.stderr.write(`${[line("forward"), line("gradient"), ...reasons].join("\n")}\n`);
-    if (tallies.forward.failed + tallies.gradient.failed > 0) process.exitCode = EXIT_CODES.checkFailed;
-  } finally {
-    progress.end("");
-    stop.dispose();
+  } catch (error) {
+    if (stop.code() === undefined) throw error;
   }
+  const complete = rows.length === tasks.length;
+  const surroundings = { head: { ...headOf(engine.device.fingerprint), seed: flags.seed, mode: flags.mode }, tail: { skips, complete, summary: tallies } };
+  const text = (format: Format, toFile: boolean) => {
+    if (format === "jsonl" && !toFile) return formatRows(format, SCHEMA, [], surroundings);
+    return formatRows(format, SCHEMA, format === "table" || format === "md" ? summarise(rows, groups) : rows, surroundings);
+  };
+  const kinds = (Object.keys(tallies) as Task["kind"][]).filter((kind) => tasks.some((task) => task.kind === kind));
+  return {
+    text,
+    failed: failures() > 0,
+    lines: [
+      ...kinds.map((kind) => `${kind}: ${tallies[kind].passed} passed, ${tallies[kind].failed} failed, ${tallies[kind].skipped} skipped`),
+      ...printSkips(skips),
+      `seed ${flags.seed}; another draws other values and shapes`,
+      ...(complete ? [] : [`stopped after ${rows.length} of ${tasks.length} checks`]),
+    ],
+  };
 }
 
-/** The checks asked for. Errors: UserError 2 where a name or a case does not exist. */
-function listTasks(pattern: string | undefined, only: string | undefined, seed: number): Task[] {
-  const kernels = Object.values(catalogue).filter(({ name }) => pattern === undefined || name.includes(pattern));
-  const gradients = GRADIENT_CASES.filter(({ name }) => pattern === undefined || name.includes(pattern));
-  if (kernels.length === 0 && gradients.length === 0) {
-    const names = Object.values(catalogue).map(({ name }) => name);
-    const near = suggest(pattern ?? "", names)[0];
-    throw new UserError(EXIT_CODES.usage, `cytonet check: nothing is called ${JSON.stringify(pattern)}, expected part of a kernel's name`, [near === undefined ? `There are ${names.join(", ")}.` : `Did you mean ${near}?`]);
+/** Reasons for skips; those that name a variant are one, and all formats for machines have them apart. */
+function printSkips(skips: Readonly<Record<string, number>>): string[] {
+  const merged = new Map<string, number>();
+  for (const [reason, count] of Object.entries(skips)) {
+    const common = reason.replace(/^\S+ does not take this size$/, "the variant does not take the size");
+    merged.set(common, (merged.get(common) ?? 0) + count);
   }
-  const tasks: (Task & { readonly id: string })[] = [
-    ...kernels.flatMap((kernel) =>
-      // The seed stands in the case's name, so a case is found again by its name alone.
-      listChecks(kernel, { ragged: true, seed: seedOf(only) ?? seed }).map((check) => {
-        const id = checkId(check);
-        return { kind: "forward" as const, id, again: `cytonet check --only ${quote(id)}`, run: (engine: Parameters<typeof runCheck>[0]) => runCheck(engine, check) };
-      }),
-    ),
-    ...gradients.map((one) => {
-      const id = `gradient of ${one.name} seed=${seedOf(only) ?? seed}`;
-      return { kind: "gradient" as const, id, again: `cytonet check --only ${quote(id)}`, run: (engine: Parameters<typeof runCheck>[0]) => checkGradient(engine, one, seedOf(only) ?? seed) };
-    }),
-  ];
-  const chosen = only === undefined ? tasks : tasks.filter(({ id }) => id === only);
-  if (chosen.length === 0) throw new UserError(EXIT_CODES.usage, `--only: no case ${JSON.stringify(only)}, expected one as a failed check prints it; copy it whole`);
-  return chosen;
-}
-
-function seedOf(id: string | undefined): number | undefined {
-  const found = /seed=(\d+)$/.exec(id ?? "")?.[1];
-  return found === undefined ? undefined : Number(found);
-}
-
-function quote(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
+  return [...merged].map(([reason, count]) => `  ${count} skipped: ${reason}`);
 }
 
 function shorten(value: number | undefined): number | null {
   return value === undefined ? null : Number(value.toPrecision(3));
 }
 
-/** One line a kernel's variant or a gradient: a table of thousands of cases helps nobody. */
-function summarise(rows: readonly Row[]): Row[] {
+/** One line a kernel's variant and type, or a gradient: a table of thousands of cases helps nobody. */
+function summarise(rows: readonly Row[], names: readonly string[]): Row[] {
   const groups = new Map<string, { kind: string; name: string; passed: number; failed: number; skipped: number; error: number; ulps: number }>();
-  for (const row of rows) {
-    const id = String(row["check"]);
-    const name = row["kind"] === "gradient" ? id.replace(/^gradient of | seed=.*$/g, "") : id.split(" ").slice(0, 2).join(" ");
+  rows.forEach((row, i) => {
+    const name = names[i] ?? "";
     const key = `${String(row["kind"])} ${name}`;
     const group = groups.get(key) ?? { kind: String(row["kind"]), name, passed: 0, failed: 0, skipped: 0, error: 0, ulps: 0 };
     group[row["status"] as keyof Tally]++;
     group.error = Math.max(group.error, Number(row["error"] ?? 0));
     group.ulps = Math.max(group.ulps, Number(row["ulps"] ?? 0));
     groups.set(key, group);
-  }
+  });
   return [...groups.values()].map(({ error, ...rest }) => ({ ...rest, "error/allowed": error }));
+}
+
+function reportSupport(found: ReturnType<typeof listSupport>, device: Fingerprint): Report {
+  const rows = found.map(({ kernel, variant, dtype, flags, taken, cases, chosen, reasons }): Row => ({ kernel, variant, dtype, flags: flags.join(" "), taken, cases, chosen, reason: reasons.join("; ") || null }));
+  const text = (format: Format) => {
+    if (format !== "table" && format !== "md") return formatRows(format, SCHEMA, rows, { head: headOf(device) });
+    // Flags together: a row a variant and type.
+    const merged = new Map<string, { name: string; taken: number; cases: number; chosen: number; reasons: Set<string> }>();
+    for (const { kernel, variant, dtype, taken, cases, chosen, reasons } of found) {
+      const name = `${kernel}.${variant} ${dtype}`;
+      const row = merged.get(name) ?? { name, taken: 0, cases: 0, chosen: 0, reasons: new Set<string>() };
+      row.taken += taken;
+      row.cases += cases;
+      row.chosen += chosen;
+      for (const reason of reasons) row.reasons.add(reason.replace(`${kernel}.${variant} does not take this size`, "size"));
+      merged.set(name, row);
+    }
+    return formatRows(format, SCHEMA, [...merged.values()].map(({ reasons, ...row }) => ({ ...row, "why not": [...reasons].join(", ") })));
+  };
+  const none = found.filter(({ taken }) => taken === 0).length;
+  return { text, failed: false, lines: [`${found.length - none} of ${found.length} forms (variant × type × flags) run on ${device.adapter}; taken: of the declared cases, chosen: where it is the first choice`] };
+}
+
+function reportAccuracy(found: readonly AccuracyRow[], complete: boolean, device: Fingerprint, seed: number): Report {
+  const rows = found.map((row): Row => ({ ...row, maxUlp: shorten(row.maxUlp), rmsUlp: shorten(row.rmsUlp), allowed: shorten(row.allowed), worst: row.worst ?? null }));
+  const text = (format: Format) => {
+    const narrow = format === "table" || format === "md" ? rows.map(({ allowed, ...row }) => ({ ...row, "error/allowed": allowed ?? null })) : rows;
+    return formatRows(format, SCHEMA, narrow, { head: { ...headOf(device), seed, mode: "accuracy" }, tail: { complete } });
+  };
+  return { text, failed: false, lines: ["kernels: error in ulps of a result's root mean square; functions: in ulps of each result, over all 65536 numbers of f16", ...(complete ? [] : ["stopped early"])] };
 }

@@ -1,0 +1,203 @@
+// Which checks there are: the cases of every variant and type, sizes around its tiles, shapes drawn by seed, other constants, other orders.
+import { chooseBlueprint, constantsOf, tryVariant } from "../kernel/blueprint.ts";
+import { activeArgs, completeNumbers, elementCount, type Kernel, type Numbers, type Traits } from "../kernel/define.ts";
+import { keyOfSeed, randomStream, type RandomStream } from "../kernel/rng.ts";
+import { hasBarrier } from "./check-order.ts";
+import { printNumbers } from "./trace.ts";
+
+/** One thing to check. */
+export interface CheckCase {
+  readonly kernel: Kernel;
+  readonly variant: string;
+  readonly dtype: "f32" | "f16";
+  readonly flags: readonly string[];
+  readonly numbers: Numbers;
+  readonly params?: Readonly<Record<string, number>>;
+  readonly seed: number;
+  /** Name of the case it comes from. */
+  readonly name: string;
+  /** Whether the invocations of a workgroup change places, so that none finds its neighbours in its own subgroup: see check-order.ts. */
+  readonly scattered?: boolean;
+}
+
+export interface ListOptions {
+  /** Of the inputs' values and of the shapes that are drawn; 1 unless given. */
+  readonly seed?: number;
+  /** Also sizes around tiles, drawn shapes, other constants and scattered invocations: only the declared cases unless given. */
+  readonly ragged?: boolean;
+  /** Device for which sizes are chosen. Without it tiles are tried with sizes that a variant may not take, and no shapes are drawn. */
+  readonly traits?: Traits;
+}
+
+/** Work above which a case is for benches only: its f64 reference would take seconds. */
+const MAX_REFERENCE_FLOPS = 2e7;
+/** Elements of all arguments above which comparing them would. */
+const MAX_ELEMENTS = 3e5;
+/** The same for drawn shapes: there are thousands, and small ones have all the edges. */
+const MAX_DRAWN_FLOPS = 4e5;
+const MAX_DRAWN_ELEMENTS = 2e4;
+/** Shapes drawn for each variant, type and set of flags, and tries for each. */
+const DRAWS = 4;
+const TRIES = 16;
+
+/** What can be checked of a kernel: each declared case in every variant and type, and more where `ragged` asks for it. */
+export function listChecks(kernel: Kernel, options: ListOptions = {}): CheckCase[] {
+  const { seed = 1, ragged = false, traits } = options;
+  const checks: CheckCase[] = [];
+  for (const variant of Object.keys(kernel.variants))
+    for (const dtype of kernel.dtypes) {
+      const declared = Object.entries(kernel.cases)
+        .map(([name, { numbers, flags = [] }]): CheckCase => ({ kernel, variant, dtype, flags, numbers, seed, name }))
+        .filter((check) => isSmall(check, MAX_REFERENCE_FLOPS, MAX_ELEMENTS));
+      const own: CheckCase[] = [];
+      for (const check of declared) {
+        own.push(check);
+        if (ragged) own.push(...aroundTiles(check, traits));
+      }
+      if (ragged && traits) {
+        own.push(...drawShapes(declared, traits));
+        if (dtype === "f32") own.push(...otherConstants(declared, traits), ...otherOrders(declared, traits));
+      }
+      checks.push(...own.filter((check, i) => own.findIndex((other) => checkId(other) === checkId(check)) === i));
+    }
+  return checks;
+}
+
+/**
+ * The part of `checks` that needs few pipelines, which take seconds each on software adapters: every form of what the device
+ * would choose and of `naive` in f32; of all else (f16, variants for other devices) the forms with the fewest and the most flags.
+ * `cytonet check` runs them all.
+ */
+export function selectQuick(checks: readonly CheckCase[], traits: Traits): CheckCase[] {
+  const forms = new Map<string, Set<string>>();
+  const groupOf = ({ kernel, variant, dtype }: CheckCase) => `${kernel.name}.${variant} ${dtype}`;
+  const formOf = ({ flags }: CheckCase) => [...flags].sort().join();
+  const width = (form: string) => (form === "" ? 0 : form.split(",").length);
+  for (const check of checks) forms.set(groupOf(check), (forms.get(groupOf(check)) ?? new Set()).add(formOf(check)));
+  return checks.filter((check) => {
+    const { kernel, variant, dtype, numbers } = check;
+    if (dtype === "f32") {
+      if (variant === "naive") return true;
+      const flags = new Set(check.flags);
+      if (chooseBlueprint({ kernel, numbers: completeNumbers(kernel, numbers), flags, dtype }, traits).variant === variant) return true;
+    }
+    const sorted = [...forms.get(groupOf(check))!].sort((x, y) => width(x) - width(y));
+    return formOf(check) === sorted[0] || formOf(check) === sorted.at(-1);
+  });
+}
+
+/** `matmul.naive f32 +bias m=1 n=1 k=1 seed=1`: what `cytonet check --only` takes to run exactly this again. */
+export function checkId(check: CheckCase): string {
+  const params = Object.entries(check.params ?? {}).map(([name, value]) => ` ${name}=${value}`).join("");
+  const scattered = check.scattered ? " scattered" : "";
+  return `${check.kernel.name}.${check.variant} ${check.dtype}${check.flags.map((f) => ` +${f}`).join("")}${params}${scattered} ${printNumbers(check.numbers)} seed=${check.seed}`;
+}
+
+function isSmall({ kernel, numbers, flags }: CheckCase, flops: number, elements: number): boolean {
+  const full = completeNumbers(kernel, numbers);
+  return kernel.flops(full) <= flops && activeArgs(kernel, new Set(flags)).reduce((sum, { arg }) => sum + elementCount(arg, full), 0) <= elements;
+}
+
+/** Whether the variant takes it on the device. */
+function isTaken({ kernel, numbers, flags, dtype, variant, params }: CheckCase, traits: Traits): boolean {
+  return "blueprint" in tryVariant({ kernel, numbers: completeNumbers(kernel, numbers), flags: new Set(flags), dtype }, traits, variant, params ?? {});
+}
+
+/** One less, as many and one more than a tile, two tiles and a rest, one, and a prime; the next multiple of four where a variant wants those. */
+function aroundTiles(check: CheckCase, traits?: Traits): CheckCase[] {
+  if (traits && !isTaken(check, traits)) return [];
+  const { kernel, variant, dtype, flags, numbers } = check;
+  const constant = constantsOf(kernel, { kernel: kernel.name, variant, dtype, flags: [...flags].sort(), constants: check.params ?? {} });
+  return Object.entries(kernel.variants[variant]?.tiles ?? {}).flatMap(([dim, name]) => {
+    const tile = constant(name);
+    const sizes = new Set([1, tile - 1, tile, tile + 1, 2 * tile + 3, 13]);
+    return [...sizes].flatMap((size): CheckCase[] => {
+      if (size < 1) return [];
+      const of = (extent: number): CheckCase => ({ ...check, numbers: { ...numbers, [dim]: extent }, name: `${check.name}, ${dim} = ${extent}` });
+      const candidates = traits ? [of(size), of(Math.ceil(size / 4) * 4)].filter((one) => isTaken(one, traits)) : [of(size)];
+      return candidates.slice(0, 1).filter((one) => isSmall(one, MAX_REFERENCE_FLOPS, MAX_ELEMENTS));
+    });
+  });
+}
+
+/** Sizes at which kernels have edges: about vectors, subgroups and workgroups. */
+const EDGES = [1, 2, 3, 4, 5, 7, 8, 9, 11, 12, 15, 16, 17, 20, 24, 31, 32, 33, 36, 63, 64, 65, 68, 127, 128, 129, 132, 255, 256, 257, 260];
+
+/** Ragged shapes: every free size of a case is drawn, until the variant takes the whole. */
+function drawShapes(declared: readonly CheckCase[], traits: Traits): CheckCase[] {
+  const drawn: CheckCase[] = [];
+  const dims = Object.entries(declared[0]?.kernel.free ?? {});
+  if (dims.length === 0) return [];
+  for (const cases of byForm(declared)) {
+    // The same shapes for every variant that takes them, so that their errors compare.
+    const { kernel, flags, seed } = cases[0]!;
+    const random = randomStream(keyOfSeed(seed), [hashOf(`${kernel.name} ${[...flags].sort().join()}`), 0, 2]);
+    for (let i = 0; i < DRAWS; i++) {
+      // The more tries fail, the smaller the sizes; the last ones in fours, for the variants that read vectors.
+      for (let attempt = 0; attempt < TRIES; attempt++) {
+        const from = cases[random.below(cases.length)]!;
+        const most = 300 / 2 ** (attempt % 8);
+        const numbers: Record<string, number> = { ...from.numbers };
+        for (const [dim, least] of dims) {
+          const size = drawSize(random, Math.max(4, most));
+          numbers[dim] = Math.max(typeof least === "number" ? least : (numbers[least] ?? 1), attempt < TRIES / 2 ? size : Math.ceil(size / 4) * 4);
+        }
+        const check: CheckCase = { ...from, numbers, name: `${from.name}, drawn` };
+        if (!isSmall(check, MAX_DRAWN_FLOPS, MAX_DRAWN_ELEMENTS) || !isTaken(check, traits)) continue;
+        drawn.push(check);
+        break;
+      }
+    }
+  }
+  return drawn;
+}
+
+function drawSize(random: RandomStream, most: number): number {
+  const edges = EDGES.filter((size) => size <= most);
+  if (random.uniform() < 0.5) return edges[random.below(edges.length)]!;
+  return Math.floor(Math.exp(random.uniform() * Math.log(most)));
+}
+
+/** The other values of each tunable constant, which a tuner may choose: in the smallest form, with a declared and two drawn shapes. */
+function otherConstants(declared: readonly CheckCase[], traits: Traits): CheckCase[] {
+  const [first] = declared;
+  if (!first) return [];
+  const { kernel, variant, dtype } = first;
+  const constant = constantsOf(kernel, { kernel: kernel.name, variant, dtype, flags: [], constants: {} });
+  return Object.entries(kernel.variants[variant]?.params ?? {}).flatMap(([name, values]) =>
+    values
+      .filter((value) => value !== constant(name))
+      .flatMap((value) => {
+        const params = { [name]: value };
+        const plain = byForm(declared.map((check) => ({ ...check, params })))[0] ?? [];
+        const last = plain.filter((check) => isTaken(check, traits)).slice(-1);
+        return [...last, ...drawShapes(last, traits).slice(0, 2)];
+      }),
+  );
+}
+
+/** One case of each template with barriers and shapes drawn from it, with the invocations of its workgroups in other places. */
+function otherOrders(declared: readonly CheckCase[], traits: Traits): CheckCase[] {
+  const [first] = declared;
+  if (!first || !hasBarrier(first.kernel, first.variant)) return [];
+  const forms = byForm(declared).map((cases) => cases.filter((check) => isTaken(check, traits))).filter((cases) => cases.length > 0);
+  const last = (forms[0] ?? []).slice(-1);
+  return [...last, ...drawShapes(last, traits)].map((check) => ({ ...check, scattered: true }));
+}
+
+/** Cases by their flags, those with the fewest first. */
+function byForm(checks: readonly CheckCase[]): CheckCase[][] {
+  const forms = new Map<string, CheckCase[]>();
+  for (const check of checks) {
+    const form = [...check.flags].sort().join();
+    forms.set(form, [...(forms.get(form) ?? []), check]);
+  }
+  return [...forms.values()].sort((x, y) => x[0]!.flags.length - y[0]!.flags.length);
+}
+
+/** A number for a name (FNV-1a). */
+function hashOf(name: string): number {
+  let hash = 0x811c9dc5;
+  for (const letter of name) hash = Math.imul(hash ^ letter.codePointAt(0)!, 0x01000193) >>> 0;
+  return hash;
+}

@@ -1,0 +1,276 @@
+// Looks for barriers that are missing: workgroup memory written by one invocation and touched by another with nothing between.
+import { type Blueprint, blueprintKey } from "./blueprint.ts";
+import type { Kernel } from "./define.ts";
+import { renderBlueprint } from "./layout.ts";
+
+/** A word of WGSL and the line it stands on. */
+interface Token {
+  readonly text: string;
+  readonly line: number;
+}
+
+type Statement =
+  | { readonly kind: "simple"; readonly tokens: readonly Token[] }
+  | { readonly kind: "if"; readonly condition: readonly Token[]; readonly then: readonly Statement[]; readonly otherwise: readonly Statement[] }
+  | { readonly kind: "loop"; readonly head: readonly Token[]; readonly body: readonly Statement[]; readonly update: readonly Token[] };
+
+interface Fn {
+  readonly parameters: readonly string[];
+  readonly body: readonly Statement[];
+}
+
+/** One touch of workgroup memory. */
+interface Access {
+  readonly name: string;
+  readonly write: boolean;
+  /** The index as words; `#` is the number of the invocation. */
+  readonly index: string;
+  /** Conditions under which it happens. */
+  readonly guards: readonly string[];
+  readonly line: number;
+}
+
+/** What was touched since the last barrier, by a key. */
+type State = ReadonlyMap<string, Access>;
+
+const known = new WeakMap<Kernel, Map<string, readonly string[]>>();
+
+/**
+ * Every pair of a write to workgroup memory and another touch of the same array that no barrier separates, on any way through the
+ * rendered template, loops twice: `softmax.workgroup.wgsl:24: reads tree[0], which line 21 writes …`. Indices are compared as words.
+ * It takes for harmless: equal indices that are the invocation's own number; `x[i]` beside `x[i + s]` where the invocation's place is
+ * below s (trees); and what one single invocation does. Two writes are not compared.
+ */
+export function lintBarriers(kernel: Kernel, blueprint: Blueprint): readonly string[] {
+  const key = blueprintKey({ ...blueprint, constants: {} });
+  const found = known.get(kernel)?.get(key);
+  if (found) return found;
+  const rendered = renderBlueprint(kernel, blueprint);
+  const place = (line: number) => {
+    const { file, line: own } = rendered.origin(line);
+    return { file, text: `${file}:${own}`, own };
+  };
+  const mistakes = findRaces(rendered.code).map(({ before, after }) => {
+    const [first, second] = [place(before.line), place(after.line)];
+    const earlier = first.file === second.file ? `line ${first.own}` : first.text;
+    return `${second.text}: ${after.write ? "writes" : "reads"} ${print(after)}, which ${earlier} ${before.write ? "writes" : "reads"} as ${print(before)}, without a workgroupBarrier between them`;
+  });
+  known.set(kernel, (known.get(kernel) ?? new Map<string, readonly string[]>()).set(key, mistakes));
+  return mistakes;
+}
+
+function print({ name, index }: Access): string {
+  return index === "" ? name : `${name}[${index.replaceAll("#", "t").replaceAll("′", "").replaceAll("( ", "(").replaceAll(" )", ")").replaceAll(" ,", ",")}]`;
+}
+
+function findRaces(code: string): { readonly before: Access; readonly after: Access }[] {
+  const tokens = tokenise(code);
+  const arrays = new Set(tokens.flatMap(({ text }, i) => (text === "workgroup" && tokens[i - 1]?.text === "<" && tokens[i - 2]?.text === "var" ? [tokens[i + 2]?.text ?? ""] : [])));
+  if (arrays.size === 0) return [];
+  const functions = readFunctions(tokens);
+  const main = functions.get("main");
+  const builtin = tokens.findIndex(({ text }) => text === "local_invocation_index");
+  const own = tokens[builtin + 2]?.text;
+  if (!main || builtin < 0 || own === undefined) return [];
+
+  const races = new Map<string, { before: Access; after: Access }>();
+  /** Variables that follow from the number of the invocation: they tell its place. */
+  const places = new Set(["#"]);
+
+  const touch = (state: Map<string, Access>, access: Access) => {
+    for (const before of state.values())
+      if (before.name === access.name && before.write !== access.write && !areApart(before, access, places)) races.set(`${before.line} ${access.line}`, { before, after: access });
+    state.set(`${access.name} ${access.write} ${access.index} ${access.guards.join()}`, access);
+  };
+
+  const words = (list: readonly Token[], names: ReadonlyMap<string, string>) => list.map(({ text }) => names.get(text) ?? text).join(" ");
+
+  /** Touches and calls of one expression, in the order of the words. */
+  const evaluate = (list: readonly Token[], state: Map<string, Access>, names: ReadonlyMap<string, string>, guards: readonly string[], depth: number): Map<string, Access> => {
+    let now = state;
+    for (let i = 0; i < list.length; i++) {
+      const { text, line } = list[i]!;
+      if (text === "workgroupBarrier" || text === "workgroupUniformLoad") now = new Map();
+      else if (arrays.has(text)) {
+        const index = list[i + 1]?.text === "[" ? list.slice(i + 2, closing(list, i + 1)) : [];
+        touch(now, { name: text, write: false, index: ownIndex(words(index, names), guards), guards, line });
+      } else {
+        const called = functions.get(text);
+        if (!called || list[i + 1]?.text !== "(" || depth > 8) continue;
+        const given = splitCommas(list.slice(i + 2, closing(list, i + 1)));
+        const inner = new Map(called.parameters.map((name, k) => [name, words(given[k] ?? [], names)]));
+        now = walk(called.body, now, inner, guards, depth + 1);
+      }
+    }
+    return now;
+  };
+
+  const simple = (list: readonly Token[], state: Map<string, Access>, names: Map<string, string>, guards: readonly string[], depth: number): Map<string, Access> => {
+    const equals = findAssignment(list);
+    const target = list[0];
+    if (equals < 0 || !target) return evaluate(list, state, names, guards, depth);
+    if (!arrays.has(target.text)) {
+      if ((target.text === "let" || target.text === "var") && list[1] && [own, "#"].some((name) => list.slice(equals).some(({ text }) => text === name || places.has(text)))) places.add(list[1].text);
+      return evaluate(list, state, names, guards, depth);
+    }
+    const end = list[1]?.text === "[" ? closing(list, 1) : 0;
+    // The right side, the words of the index, and the old value where it is changed in place, are read first.
+    let now = evaluate(list.slice(equals + 1), state, names, guards, depth);
+    now = evaluate(list.slice(2, Math.max(2, end)), now, names, guards, depth);
+    const access = { name: target.text, index: ownIndex(words(list.slice(2, Math.max(2, end)), names), guards), guards, line: target.line };
+    if (list[equals]!.text !== "=") touch(now, { ...access, write: false });
+    touch(now, { ...access, write: true });
+    return now;
+  };
+
+  const walk = (body: readonly Statement[], state: State, names: ReadonlyMap<string, string>, guards: readonly string[], depth: number): Map<string, Access> => {
+    let now = new Map(state);
+    const scope = new Map(names);
+    for (const statement of body) {
+      if (statement.kind === "simple") {
+        if (statement.tokens[0]?.text === "return") {
+          now = evaluate(statement.tokens, now, scope, guards, depth);
+          return depth === 0 ? new Map() : now;
+        }
+        now = simple(statement.tokens, now, scope, guards, depth);
+      } else if (statement.kind === "if") {
+        now = evaluate(statement.condition, now, scope, guards, depth);
+        const condition = words(statement.condition, scope).replace(/^\( (.*) \)$/, "$1");
+        const yes = walk(statement.then, now, scope, [...guards, ...condition.split(" && ")], depth);
+        const no = walk(statement.otherwise, now, scope, guards, depth);
+        now = new Map([...no, ...yes]);
+      } else {
+        const head = evaluate(statement.head, now, scope, guards, depth);
+        // Twice, so that what ends one round meets what begins the next; an index that changes from round to round is another one then.
+        const changing = new Set(statement.head.concat(statement.update).map(({ text }) => text).filter((text) => /^[A-Za-z_]\w*$/.test(text) && text !== own));
+        const round = (from: State) => evaluate(statement.update, walk(statement.body, from, scope, guards, depth), scope, guards, depth);
+        const first = round(head);
+        const aged = new Map([...first].map(([key, access]) => [`${key}′`, access.index.split(" ").some((word) => changing.has(word)) ? { ...access, index: `${access.index}′` } : access]));
+        now = new Map([...head, ...first, ...round(aged)]);
+      }
+    }
+    return now;
+  };
+  walk(main.body, new Map(), new Map([[own, "#"]]), [], 0);
+  return [...races.values()];
+}
+
+/** Under `t == 0`, the index 0 is the invocation's own. */
+function ownIndex(index: string, guards: readonly string[]): string {
+  return guards.some((guard) => guard === `# == ${index}` || guard === `# == ${index}u`) ? "#" : index;
+}
+
+/** Whether two touches of an array are of different elements, or by the same invocation. */
+function areApart(before: Access, after: Access, places: ReadonlySet<string>): boolean {
+  if (before.index === after.index && before.index === "#") return true;
+  const alone = (access: Access) => access.guards.find((guard) => /^# == \w+$/.test(guard));
+  if (alone(before) !== undefined && alone(before) === alone(after)) return true;
+  // A tree: who writes x[i] lies below s, and x[i + s] above it.
+  const below = [before, after].every(({ guards }) => guards.some((guard) => {
+    const [place = "", limit = "", ...more] = guard.split(" < ");
+    return more.length === 0 && places.has(place) && (before.index === `${after.index} + ${limit}` || after.index === `${before.index} + ${limit}`);
+  }));
+  return below;
+}
+
+function tokenise(code: string): Token[] {
+  const tokens: Token[] = [];
+  code.split("\n").forEach((text, i) => {
+    for (const match of text.replace(/\/\/.*$/, "").matchAll(/[A-Za-z_]\w*|\d[\w.]*|<<=|>>=|[-+*/%&|^]=|==|!=|<=|>=|&&|\|\||->|\+\+|--|\S/g)) tokens.push({ text: match[0], line: i + 1 });
+  });
+  return tokens;
+}
+
+const PAIRS: Readonly<Record<string, string>> = { "(": ")", "[": "]", "{": "}" };
+
+/** Where the bracket that opens at `open` closes. */
+function closing(tokens: readonly Token[], open: number): number {
+  const [from, to] = [tokens[open]?.text ?? "", PAIRS[tokens[open]?.text ?? ""] ?? ""];
+  let depth = 0;
+  for (let i = open; i < tokens.length; i++) {
+    if (tokens[i]!.text === from) depth++;
+    if (tokens[i]!.text === to && --depth === 0) return i;
+  }
+  return tokens.length;
+}
+
+/** The operator of an assignment outside of all brackets; -1 in other statements. */
+function findAssignment(tokens: readonly Token[]): number {
+  let depth = 0;
+  return tokens.findIndex(({ text }) => {
+    if ("([{".includes(text)) depth++;
+    if (")]}".includes(text)) depth--;
+    return depth === 0 && (text === "=" || /^([-+*/%&|^]|<<|>>)=$/.test(text) || text === "++" || text === "--");
+  });
+}
+
+function splitCommas(tokens: readonly Token[]): Token[][] {
+  const parts: Token[][] = [[]];
+  let depth = 0;
+  for (const token of tokens) {
+    if ("([{".includes(token.text)) depth++;
+    if (")]}".includes(token.text)) depth--;
+    if (token.text === "," && depth === 0) parts.push([]);
+    else parts.at(-1)!.push(token);
+  }
+  return parts;
+}
+
+function readFunctions(tokens: readonly Token[]): Map<string, Fn> {
+  const functions = new Map<string, Fn>();
+  tokens.forEach(({ text }, i) => {
+    if (text !== "fn") return;
+    const end = closing(tokens, i + 2);
+    let open = end;
+    while (open < tokens.length && tokens[open]!.text !== "{") open++;
+    const parameters = splitCommas(tokens.slice(i + 3, end)).map((part) => part[part.findIndex((token) => token.text === ":") - 1]?.text ?? "");
+    functions.set(tokens[i + 1]?.text ?? "", { parameters, body: readBlock(tokens, open + 1, closing(tokens, open)) });
+  });
+  return functions;
+}
+
+/** The statements between two places. */
+function readBlock(tokens: readonly Token[], start: number, end: number): Statement[] {
+  const statements: Statement[] = [];
+  let at = start;
+  /** The block in braces that begins at or behind `from`; `at` moves behind it. */
+  const block = (from: number): Statement[] => {
+    let open = from;
+    while (open < end && tokens[open]!.text !== "{") open++;
+    const close = closing(tokens, open);
+    at = close + 1;
+    return readBlock(tokens, open + 1, close);
+  };
+  const conditional = (): Statement => {
+    let open = at + 1;
+    while (open < end && tokens[open]!.text !== "{") open++;
+    const condition = tokens.slice(at + 1, open);
+    const then = block(open);
+    if (tokens[at]?.text !== "else") return { kind: "if", condition, then, otherwise: [] };
+    at++;
+    return { kind: "if", condition, then, otherwise: tokens[at]?.text === "if" ? [conditional()] : block(at) };
+  };
+  while (at < end) {
+    const { text } = tokens[at]!;
+    if (text === "if") statements.push(conditional());
+    else if (text === "for") {
+      const close = closing(tokens, at + 1);
+      const inside = tokens.slice(at + 2, close);
+      const last = inside.map((token) => token.text).lastIndexOf(";");
+      const [head, update] = [inside.slice(0, last), inside.slice(last + 1)];
+      statements.push({ kind: "loop", head, update, body: block(close) });
+    } else if (text === "while" || text === "loop" || text === "switch") {
+      let open = at + 1;
+      while (open < end && tokens[open]!.text !== "{") open++;
+      const head = tokens.slice(at + 1, open);
+      statements.push({ kind: "loop", head, update: [], body: block(open) });
+    } else if (text === "{") statements.push(...block(at));
+    else {
+      const from = at;
+      while (at < end && tokens[at]!.text !== ";") at = PAIRS[tokens[at]!.text] === undefined ? at + 1 : closing(tokens, at) + 1;
+      if (at > from) statements.push({ kind: "simple", tokens: tokens.slice(from, at) });
+      at++;
+    }
+  }
+  return statements;
+}
