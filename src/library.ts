@@ -55,8 +55,8 @@ export { PHANTOM_VALUES } from "./phantom/samples.ts";
 
 // Looking at features.
 export { colourScores, principalComponents, type Components } from "./analysis/pca.ts";
-export { drawFeatureMap } from "./analysis/feature-map.ts";
-export { writeFeatureMaps } from "./analysis/maps.ts";
+export { drawFeatureMap, type Overlay } from "./analysis/feature-map.ts";
+export { writeFeatureMaps, writeMaps } from "./analysis/maps.ts";
 
 // Measuring features: the probe and what it is made of.
 export { PROBE_DEFAULTS, PROBE_SCHEMA, probe, type LinearReport, type MethodReport, type NeighboursReport, type ProbeOptions, type ProbeReport, type ProbeResult } from "./analysis/probe.ts";

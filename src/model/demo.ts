@@ -4,6 +4,7 @@
 export const DEMO_SETTINGS = {
   preset: "tiny",
   "optimizer.learningRate": 0.01,
+  "loss.sigmaMm": 4,
   "augment.scale": [1, 1],
   "augment.shear": 0,
   "augment.blurShare": 0.2,

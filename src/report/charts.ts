@@ -99,7 +99,7 @@ export interface IntervalChart {
 }
 
 const DOTS = {
-  wide: { width: 720, left: 190, right: 178, top: 30, bottom: 46, row: 46, line: 23 },
+  wide: { width: 760, left: 206, right: 182, top: 30, bottom: 46, row: 46, line: 23 },
   narrow: { width: 360, left: 14, right: 14, top: 30, bottom: 46, row: 66, line: 50 },
 } as const;
 

@@ -1,7 +1,7 @@
 // Sections in the report: the same section beside itself with its samples in the colours of features, parcels, predictions and areas.
 import type { StoryPlace, StorySection } from "../story/story.ts";
 import { at, html, toDataUri, type Markup } from "./html.ts";
-import { hueOf } from "./palette.ts";
+import { hueOf } from "../analysis/palette.ts";
 
 export interface Naming {
   /** Names of the areas by code, and letters that stand for them. */

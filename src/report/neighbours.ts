@@ -2,7 +2,7 @@
 import type { StoryPatch, StoryPatches } from "../story/story.ts";
 import { formatFixed, html, toDataUri, type Content, type Markup } from "./html.ts";
 import type { Naming } from "./maps.ts";
-import { hueOf } from "./palette.ts";
+import { hueOf } from "../analysis/palette.ts";
 
 export function drawNeighbours({ queries, umPerPatch }: StoryPatches, naming: Naming): Markup {
   return html`<div class="lookup"><p class="lookup-head" aria-hidden="true"><span>patch of the unseen brain</span><span>nearest patches of the brains it was trained on →</span></p>

@@ -6,7 +6,7 @@ import { drawBoth, drawIntervals, drawLoss, type IntervalRow } from "./charts.ts
 import { formatDuration, formatFixed, formatWhole, html, Markup, type Content } from "./html.ts";
 import { drawKey, drawSection, type Naming } from "./maps.ts";
 import { drawNeighbours } from "./neighbours.ts";
-import { shortNames } from "./palette.ts";
+import { shortNames } from "../analysis/palette.ts";
 import { STYLE } from "./style.ts";
 import { drawClasses, drawConfusion, drawFacts } from "./tables.ts";
 import { judge, sayHeadline, sayLimits, sayNeighbours, sayParcels, sayResult, saySplit, sayWhatWasDone } from "./words.ts";
@@ -29,7 +29,7 @@ export function renderReport(story: Story, options: ReportOptions): string {
   const names = story.probe.classes;
   const naming = namesOf(story);
   const body = [renderHead(story), renderFigures(story), renderTraining(story), renderProbe(story, names), renderMaps(story, naming, options), renderNeighbours(story, naming), renderLimits(story), renderRun(story, options), renderNext(story)];
-  const document = html`<!doctype html>
+  const page = html`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -46,7 +46,7 @@ ${body}
 </body>
 </html>
 `;
-  return document.text;
+  return page.text;
 }
 
 /** Letters for the areas; sections hold codes of the dataset's labels, which the probe's classes are some of. */
@@ -133,8 +133,7 @@ function renderProbe(story: Story, names: readonly string[]): Markup {
     html`<h3>Paired differences</h3><p>Two overlapping intervals may still differ reliably, since both methods are tested on the same tissue. So the difference is resampled itself:</p>`,
     html`<figure class="wide">${drawBoth((layout) => drawIntervals(compared, gains, layout))}<figcaption>The probe less each other method, block by block. Right of the dashed line the probe is better.</figcaption></figure>`,
     html`<h3>How it was split, and what the intervals mean</h3><ul class="prose">${saySplit(story).map((text) => html`<li>${text}</li>`)}</ul>`,
-    html`<h3>Which areas are confused</h3>${drawConfusion(names, letters, probe.probe)}`,
-    html`<h3>By area</h3>${drawClasses(probe.probe)}`,
+    html`<div class="pair"><div><h3>Which areas are confused</h3>${drawConfusion(names, letters, probe.probe)}</div><div><h3>By area</h3>${drawClasses(probe.probe)}</div></div>`,
   );
 }
 
@@ -157,7 +156,7 @@ function renderMaps(story: Story, naming: Naming, { maps: beside = true }: Repor
       return html`<div class="map"><h3>${one.brain}, section ${one.id} ${one.heldOut ? html`<span class="tag">held out</span>` : html`<span class="tag seen">seen in training, without labels</span>`}</h3>
 ${asked.length > 0 && html`<p class="quiet">${right} of ${asked.length} places were read right.</p>`}${drawSection(one, naming, story.parcels.colours)}</div>`;
     }),
-    html`<p class="quiet">Sections are shown at even distances through each brain, not chosen by their looks.${beside && html` Feature maps of all ${maps.length} sections lie beside this report.`}</p>`,
+    html`<p class="quiet">Sections are shown at even distances through each brain, not chosen by their looks.${beside && html` Maps of all ${maps.length} sections lie beside this report.`}</p>`,
   );
 }
 

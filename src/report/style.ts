@@ -31,7 +31,7 @@ figcaption,caption{color:var(--quiet);font-size:.84rem;line-height:1.45}
 figure.wide{padding:1rem 1rem .9rem;border:1px solid var(--line);border-radius:10px;background:var(--panel)}
 figure.wide figcaption{margin-top:.5rem;max-width:46rem}
 svg{display:block;width:100%;height:auto}
-.chart text{fill:var(--text);font-family:inherit;font-size:13px}
+.chart text{fill:var(--text);font-family:inherit;font-size:13px;paint-order:stroke;stroke:var(--panel);stroke-width:4px;stroke-linejoin:round}
 .chart .tick,.chart .axis-name,.chart .row-note,.chart .range{fill:var(--quiet);font-size:12px}
 .chart .row-name{font-weight:600}
 .chart .value{font-weight:700;font-size:15px;font-variant-numeric:tabular-nums}
@@ -57,10 +57,10 @@ th,td{padding:.35rem .8rem;text-align:right;border-bottom:1px solid var(--line);
 thead th{color:var(--quiet);font-size:.85rem;border-bottom-color:var(--other)}
 th:first-child{text-align:left;padding-left:0;white-space:nowrap}
 .confusion td,.confusion thead th:not(:first-child){width:3.4rem;text-align:center;padding:.4rem .3rem}
-.confusion td{background:rgb(var(--accent-rgb) / calc(var(--share) * .85))}
-.confusion td.strong{color:#fff}
+.confusion td{background:rgb(var(--accent-rgb) / calc(var(--share) * .6))}
 .confusion td.right{outline:1.5px solid var(--accent);outline-offset:-2px;font-weight:700}
 abbr{text-decoration:none}
+.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,27rem),1fr));gap:0 2.5rem;align-items:start}
 .key{display:flex;flex-wrap:wrap;gap:.4rem 1.1rem;margin:0 0 1rem;padding:0;list-style:none;font-size:.9rem}
 .swatch{display:inline-grid;place-items:center;min-width:1.35rem;height:1.35rem;margin-right:.35rem;padding:0 .2rem;border-radius:5px;color:#111;font:700 .72rem/1 system-ui,sans-serif;font-style:normal;vertical-align:-.15rem}
 .map h3{display:flex;flex-wrap:wrap;gap:.3rem .7rem;align-items:baseline;margin-top:2rem}

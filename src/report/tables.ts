@@ -1,6 +1,6 @@
 // Tables of the report: confusions, scores by class, settings.
 import type { MethodReport } from "../analysis/probe.ts";
-import { formatFixed, formatPercent, html, type Markup } from "./html.ts";
+import { formatFixed, formatPercent, html, Markup } from "./html.ts";
 
 /** Truth in rows, what was read off in columns; the shade is the share of the row. */
 export function drawConfusion(classes: readonly string[], letters: readonly string[], { confusion }: Pick<MethodReport, "confusion">): Markup {
@@ -11,7 +11,7 @@ export function drawConfusion(classes: readonly string[], letters: readonly stri
     const total = row.reduce((sum, n) => sum + n, 0);
     return html`<tr><th scope="row">${classes[i]} <span class="quiet">${letters[i]}</span></th>${row.map((n, j) => {
       const share = total > 0 ? n / total : 0;
-      return html`<td class="${i === j ? "right" : ""}${share > 0.55 ? " strong" : ""}" style="--share:${formatFixed(share, 3)}" title="${formatPercent(share)} of ${classes[i]} read as ${classes[j]}">${n}</td>`;
+      return html`<td ${i === j && new Markup(' class="right"')} style="--share:${formatFixed(share, 3)}" title="${formatPercent(share)} of ${classes[i]} read as ${classes[j]}">${n}</td>`;
     })}</tr>`;
   })}</tbody></table></div>`;
 }

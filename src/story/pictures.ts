@@ -1,5 +1,4 @@
 // What the story shows: sections with their samples coloured in several ways, and patches with their nearest ones of other brains.
-import { colourScores, principalComponents } from "../analysis/pca.ts";
 import type { ProbeResult } from "../analysis/probe.ts";
 import { findNearest } from "../analysis/retrieval.ts";
 import type { Dataset } from "../data/dataset.ts";
@@ -57,6 +56,8 @@ interface PictureOptions {
   readonly seed: number;
   readonly measured: ProbeResult;
   readonly parcels: Parcels;
+  /** [samples, 3] by the features. */
+  readonly colours: Uint8Array;
 }
 
 /** Sections shown of the brain held out, and of each other; evenly over the brain. */
@@ -66,13 +67,13 @@ const WIDEST = 704;
 const NEAREST = 5;
 const STREAM = 0x70;
 
-export async function drawPictures(dataset: Dataset, cache: SectionCache, embeddings: Pick<Embeddings, "values" | "count" | "channels">, options: PictureOptions): Promise<{ sections: StorySection[]; patches: StoryPatches }> {
-  return { sections: await drawSections(dataset, cache, embeddings, options), patches: await findPatches(dataset, cache, embeddings, options) };
+export async function drawPictures(dataset: Dataset, cache: SectionCache, embeddings: Pick<Embeddings, "values" | "channels">, options: PictureOptions): Promise<{ sections: StorySection[]; patches: StoryPatches }> {
+  return { sections: await drawSections(dataset, cache, options), patches: await findPatches(dataset, cache, embeddings, options) };
 }
 
-async function drawSections(dataset: Dataset, cache: SectionCache, { values, count, channels }: Pick<Embeddings, "values" | "count" | "channels">, { label, heldOut, measured, parcels }: PictureOptions): Promise<StorySection[]> {
+async function drawSections(dataset: Dataset, cache: SectionCache, { label, heldOut, measured, parcels, colours }: PictureOptions): Promise<StorySection[]> {
   const { samples } = dataset;
-  const colours = colourScores(principalComponents(values, count, channels, 3).scores, count);
+  const { count } = samples;
   const { codes, names } = samples.labels.get(label)!;
   const predicted = new Int32Array(count).fill(-1);
   measured.test.forEach((sample, i) => (predicted[sample] = names.indexOf(measured.report.classes[measured.predicted[i]!]!)));

@@ -1,5 +1,6 @@
 // The story that the demo and the page tell: brains are generated, a model is trained on all but one, and what it learned is measured on that one.
-import { writeFeatureMaps } from "../analysis/maps.ts";
+import { colourFeatures, writeMaps } from "../analysis/maps.ts";
+import { colourCodes } from "../analysis/palette.ts";
 import { probe, type ProbeReport } from "../analysis/probe.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { encodeEmbeddings, type Embeddings } from "../data/embeddings.ts";
@@ -14,7 +15,7 @@ import { RUN_FILES } from "../model/run.ts";
 import { train, type Progress, type TrainResult } from "../model/trainer.ts";
 import { readWeights } from "../model/weights.ts";
 import { generateDataset } from "../phantom/phantom.ts";
-import type { PhantomOptions } from "../phantom/options.ts";
+import { PHANTOM_BRAINS, type PhantomOptions } from "../phantom/options.ts";
 import { VERSION } from "../version.ts";
 import { parcellate, type Parcels } from "./parcels.ts";
 import { drawPictures, type StoryPatches, type StorySection } from "./pictures.ts";
@@ -85,7 +86,7 @@ export interface Story {
   readonly share: readonly number[];
   readonly sections: readonly StorySection[];
   readonly patches: StoryPatches;
-  /** PNG maps of all sections, relative to the folder. */
+  /** PNG maps of all sections, relative to the folder: the section, features, parcels, true areas. */
   readonly maps: readonly string[];
   /** Seconds of each stage. */
   readonly seconds: Readonly<Record<Stage, number>>;
@@ -108,7 +109,7 @@ export async function runStory(engine: Engine, files: Files, options: StoryOptio
   };
   const stopped = (): boolean => signal?.aborted === true;
 
-  const dataset = await stage("phantom", "generating three brains".replace("three", String(options.phantom.brains ?? 3)), () => generateDataset(options.phantom, joinPath(folder, STORY_FILES.data), files, { force: true }));
+  const dataset = await stage("phantom", `generating ${options.phantom.brains ?? PHANTOM_BRAINS} brains`, () => generateDataset(options.phantom, joinPath(folder, STORY_FILES.data), files, { force: true }));
   if (stopped()) return undefined;
   const heldOut = dataset.brains.at(-1)!.id;
 
@@ -167,12 +168,16 @@ export async function runStory(engine: Engine, files: Files, options: StoryOptio
   const pictures = await stage("pictures", "clustering, looking up neighbours, painting maps", async () => {
     const parcels = parcellate(dataset, STORY_LABEL, heldOut, embeddings, config.seed);
     await breathe();
-    const drawn = await drawPictures(dataset, loadSections(dataset, files), embeddings, { label: STORY_LABEL, heldOut, patch: config.data.patch, seed: config.seed, measured, parcels });
-    const maps = await writeFeatureMaps(files, dataset, embeddings.values, embeddings.channels, joinPath(folder, STORY_FILES.maps));
-    return { parcels, drawn, maps };
+    const { colours, share } = colourFeatures(embeddings.values, embeddings.count, embeddings.channels);
+    const drawn = await drawPictures(dataset, loadSections(dataset, files), embeddings, { label: STORY_LABEL, heldOut, patch: config.data.patch, seed: config.seed, measured, parcels, colours });
+    await breathe();
+    const { codes } = dataset.samples.labels.get(STORY_LABEL)!;
+    const overlays = [{ colours }, { colours: colourCodes(parcels.of.map((parcel) => parcels.colours[parcel]!)) }, { colours: colourCodes(codes), shows: (i: number) => codes[i]! >= 0 }];
+    const maps = await writeMaps(files, dataset, overlays, joinPath(folder, STORY_FILES.maps));
+    return { parcels, ...drawn, share, maps: maps.map((path) => path.slice(folder.length + 1)) };
   });
   if (stopped()) return undefined;
-  return assemble(engine, dataset, options, training, losses, embeddings, seconds, { probe: measured.report, parcels: pictures.parcels, ...pictures.drawn, share: pictures.maps.share, maps: pictures.maps.paths.map((path) => path.slice(folder.length + 1)) });
+  return assemble(engine, dataset, options, training, losses, embeddings, seconds, { probe: measured.report, ...pictures });
 }
 
 function assemble(

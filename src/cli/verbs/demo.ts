@@ -98,7 +98,7 @@ const DESCRIBED = [
   [`${FILES.data}/`, "the dataset: sections, table of places, truth"],
   [`${FILES.run}/`, `the run: configuration, metrics, checkpoints, weights (${RUN_FILES.weights})`],
   [FILES.embeddings, "the features of every place"],
-  [`${FILES.maps}/`, "feature maps of all sections"],
+  [`${FILES.maps}/`, "all sections beside their features, parcels and true areas"],
 ] as const;
 
 function listFiles(folder: string): Record<string, string> {

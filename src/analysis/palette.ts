@@ -3,9 +3,16 @@
 /** After Okabe and Ito, "Color universal design", 2008; sky blue first, and grey for an eighth. */
 const HUES = ["#56b4e9", "#e69f00", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#8c8c8c"] as const;
 
-/** The colour of a code; codes beyond the palette begin again, and are told apart by their letters. */
+/** The colour of a code as `#rrggbb`; codes beyond the palette begin again, and are told apart by their letters. */
 export function hueOf(code: number): string {
   return code < 0 ? "none" : HUES[code % HUES.length]!;
+}
+
+/** Colours [count, 3] of codes; those of codes below 0 are not meant to be seen. */
+export function colourCodes(codes: ArrayLike<number>): Uint8Array {
+  const colours = new Uint8Array(3 * codes.length);
+  for (let i = 0; i < codes.length; i++) if (codes[i]! >= 0) for (let c = 0; c < 3; c++) colours[3 * i + c] = Number.parseInt(hueOf(codes[i]!).slice(1 + 2 * c, 3 + 2 * c), 16);
+  return colours;
 }
 
 /** The shortest beginnings of names that tell them apart, at most three letters. */
