@@ -2,6 +2,7 @@
 import { canonicalJson, isObject } from "../data/json.ts";
 import type { Json, JsonObject } from "../data/json.ts";
 import { readSafetensors, writeSafetensors } from "../data/safetensors.ts";
+import { createSha256 } from "../data/sha256.ts";
 import type { StoredTensor } from "../data/tensors.ts";
 import { EXIT_CODES, UserError } from "../errors.ts";
 import type { Files } from "../files.ts";
@@ -18,15 +19,32 @@ export interface Weights {
   readonly step: number;
 }
 
-/** The same weights give the same bytes: nothing of time or place is in them. */
+/** The same weights give the same bytes: nothing of time or place is in them. `sha256` in the metadata is the hash of what they say. */
 export function encodeWeights(weights: Weights): Uint8Array<ArrayBuffer> {
-  return writeSafetensors(
-    weights.tensors,
-    new Map([["format", FORMAT], ["version", VERSION], ["step", canonicalJson(weights.step, "step")], ["config", canonicalJson(weights.config, "config")]]),
-  );
+  const { tensors } = weights;
+  const metadata = new Map([["format", FORMAT], ["version", VERSION], ["step", canonicalJson(weights.step, "step")], ["config", canonicalJson(weights.config, "config")]]);
+  return writeSafetensors(tensors, new Map([["sha256", hashContent(tensors, metadata)], ...metadata]));
 }
 
-/** @throws UserError 65 where the file is damaged, or is a safetensors file without a configuration of ours */
+/**
+ * SHA-256 over all that decides what the weights do: step and configuration as they stand in the metadata, and name, type, shape
+ * and bytes of each tensor by name. Where in the file things lie does not count, so that a copy written by another program is still whole.
+ */
+function hashContent(tensors: ReadonlyMap<string, StoredTensor>, metadata: ReadonlyMap<string, string>): string {
+  const hash = createSha256();
+  const encoder = new TextEncoder();
+  hash.update(encoder.encode(`${JSON.stringify([metadata.get("step"), metadata.get("config")])}\n`));
+  for (const [name, { dtype, shape, data }] of [...tensors].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    hash.update(encoder.encode(`${JSON.stringify([name, dtype, shape])}\n`));
+    hash.update(data);
+  }
+  return hash.digest();
+}
+
+/**
+ * Weights without a `sha256` in their metadata are taken as they are.
+ * @throws UserError 65 where the file is damaged, or is a safetensors file without a configuration of ours
+ */
 export function decodeWeights(bytes: Uint8Array, name: string): Weights {
   const { tensors, metadata } = readSafetensors(bytes, name);
   const refuse = (key: string, want: string, remedy: string): UserError => {
@@ -37,7 +55,10 @@ export function decodeWeights(bytes: Uint8Array, name: string): Weights {
   if (format !== FORMAT)
     throw refuse("format", `"${FORMAT}"`, format === "cytonet-checkpoint" ? "This is a checkpoint: give its run folder, or the run's model.safetensors." : "Give the model.safetensors of a run; weights of other programs have no configuration that builds the model.");
   if (metadata.get("version") !== VERSION) throw refuse("version", `"${VERSION}"`, "Use the cytonet version that wrote the file, or a newer one.");
-  const damaged = "The file is damaged: write it again from the run.";
+  const damaged = "The file is damaged: get it again from where it came; in a run folder remove it and write it again with cytonet train DATASET --out RUN --resume.";
+  const stored = metadata.get("sha256");
+  const found = stored === undefined ? undefined : hashContent(tensors, metadata);
+  if (found !== stored) throw new UserError(EXIT_CODES.badData, `${name}: SHA-256 of the content ${found}, expected ${stored}, as its metadata say`, [damaged]);
   const parse = (key: string): Json => {
     try {
       return JSON.parse(metadata.get(key) ?? "") as Json;

@@ -8,7 +8,7 @@ import type { RunOptions } from "../../src/model/run.ts";
 import { checkContinuation } from "../../src/model/state.ts";
 import type { TrainState } from "../../src/model/state.ts";
 import { decodeWeights, encodeWeights, readWeights, writeWeights } from "../../src/model/weights.ts";
-import { writeSafetensors } from "../../src/data/safetensors.ts";
+import { readSafetensors, writeSafetensors } from "../../src/data/safetensors.ts";
 import { Killed, simulateFiles } from "./simulated-files.ts";
 import type { Simulation } from "./simulated-files.ts";
 import { trainSmall } from "./small-training.ts";
@@ -202,13 +202,36 @@ test("a refused continuation changes nothing and gives the lock back", async () 
 });
 
 describe("weights", () => {
-  const weights = { tensors: new Map([["w", storeFloat32(Float32Array.of(1, 2), [2])]]), config: { preset: "tiny", pixel: 2 }, step: 9 };
+  const weights = { tensors: new Map([["w", storeFloat32(Float32Array.of(1, 2), [2])], ["b", storeFloat32(Float32Array.of(3), [1])]]), config: { preset: "tiny", pixel: 2 }, step: 9 };
   test("stand alone and have the same bytes each time", async () => {
     const disk = simulateFiles();
     await disk.files.makeFolder("/out");
     await writeWeights(disk.files, "/out/model.safetensors", weights);
     expect(await readWeights(disk.files, "/out/model.safetensors")).toEqual(weights);
     expect(encodeWeights(decodeWeights(encodeWeights(weights), "w"))).toEqual(encodeWeights(weights));
+  });
+  test("every flipped bit is caught, or changes nothing; a file without a hash is taken as it is", () => {
+    const bytes = encodeWeights(weights);
+    let caught = 0;
+    for (let at = 0; at < bytes.length; at++) {
+      bytes[at] = bytes[at]! ^ (1 << (at % 8));
+      try {
+        // Only the word "sha256" itself can be lost unseen, with the rest as it was.
+        expect(decodeWeights(bytes, "m"), `byte ${at}`).toEqual(weights);
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        expect(`${error.exitCode} ${error.message}`).toMatch(/^65 m: /);
+        caught++;
+      }
+      bytes[at] = bytes[at]! ^ (1 << (at % 8));
+    }
+    expect(caught).toBeGreaterThanOrEqual(bytes.length - "sha256".length);
+    const bare = new Map([["format", "cytonet-weights"], ["version", "1"], ["step", "9"], ["config", JSON.stringify(weights.config)]]);
+    expect(decodeWeights(writeSafetensors(weights.tensors, bare), "m")).toEqual(weights);
+    // Another program may write the same metadata and tensors in another order.
+    const whole = readSafetensors(bytes, "m");
+    const reversed = writeSafetensors(new Map([...whole.tensors].reverse()), new Map([...whole.metadata].reverse()));
+    expect(decodeWeights(reversed, "m").config).toEqual(weights.config);
   });
   test.each<[Record<string, string>, RegExp]>([
     [{}, /^m: format missing in the metadata, expected "cytonet-weights"$/],
