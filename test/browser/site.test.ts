@@ -1,4 +1,4 @@
-// The page as `npm run web` serves it: finds the adapter, trains with a live curve, paints features, tallies checks; says so where there is no WebGPU.
+// The page as `npm run web` serves it: finds the adapter, tells the story with a live curve and a report, tallies checks; says so where there is no WebGPU.
 import { join } from "node:path";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -21,25 +21,36 @@ describe.skipIf(whyNoChromium() !== undefined)("the page", () => {
     await browser?.close();
   });
 
-  test("trains, draws a curve and paints the features", async () => {
+  test("tells the story: trains with a live curve and shows the report, which can be had as a file", async () => {
     opened = await openSite({ folder }, browser);
     const { page, faults } = opened;
-    await page.goto(new URL("/?run=train&steps=4", page.url()).href);
-    await page.waitForFunction(() => document.querySelector("#training-state")?.textContent?.startsWith("done") || document.querySelector("#notice")?.textContent !== "", undefined, { timeout: 240_000 });
+    await page.goto(new URL("/?run=story&steps=3&sections=1", page.url()).href);
+    await page.waitForFunction(() => document.querySelector("#story-state")?.textContent?.startsWith("done") || document.querySelector("#notice")?.textContent !== "", undefined, { timeout: 240_000 });
     expect(await page.textContent("#notice")).toBe("");
-    expect(await page.textContent("#training-state")).toMatch(/^done: 4 steps, \d+ parameters/);
+    expect(await page.textContent("#story-state")).toMatch(/^done: 3 steps, macro-F1 0\.\d\d \(0\.\d\d to 0\.\d\d\)/);
     expect(await page.textContent("#adapter")).toMatch(/swiftshader/i);
-    expect(((await page.getAttribute("#curve .raw", "d")) ?? "").match(/[ML]/g)).toHaveLength(4);
-    // The features are in colour: on the right half red, green and blue differ somewhere; on the left, the section, nowhere.
-    const coloured = await page.evaluate(() => {
-      const canvas = document.querySelector<HTMLCanvasElement>("#section")!;
-      const { data, width } = canvas.getContext("2d")!.getImageData(0, 0, canvas.width, canvas.height);
-      const count = [0, 0];
-      for (let i = 0; i < data.length; i += 4) if (data[i] !== data[i + 1]) count[(i / 4) % width < width / 2 ? 0 : 1]!++;
-      return count;
+    expect(((await page.getAttribute("#curve .raw", "d")) ?? "").match(/[ML]/g)).toHaveLength(3);
+    const report = page.frameLocator("#report");
+    expect(await report.locator("h1").textContent()).toMatch(/areas/);
+    expect(await report.locator("svg .row").count()).toBe(20);
+    // The frame is as high as the report: no scrolling within.
+    await page.waitForFunction(() => {
+      const frame = document.querySelector<HTMLIFrameElement>("#report")!;
+      return frame.clientHeight >= frame.contentDocument!.documentElement.scrollHeight && frame.clientHeight > 2000;
     });
-    expect(coloured[0]).toBe(0);
-    expect(coloured[1]).toBeGreaterThan(1000);
+    const [saved] = await Promise.all([page.waitForEvent("download"), page.click("#download")]);
+    expect(saved.suggestedFilename()).toBe("cytonet-report.html");
+    expect(faults).toEqual([]);
+  }, 300_000);
+
+  test("stops when asked, and says so", async () => {
+    const { page, faults } = opened!;
+    await page.fill("#steps", "100000");
+    await page.click("#story");
+    await page.waitForFunction(() => document.querySelector("#story-state")?.textContent?.startsWith("step 1 of") , undefined, { timeout: 120_000, polling: 20 });
+    await page.click("#story");
+    await page.waitForFunction(() => document.querySelector("#story-state")?.textContent === "stopped", undefined, { timeout: 120_000 });
+    expect(await page.isHidden("#result")).toBe(true);
     expect(faults).toEqual([]);
   }, 300_000);
 
@@ -56,7 +67,7 @@ describe.skipIf(whyNoChromium() !== undefined)("the page", () => {
   }, 300_000);
 
   test("keeps the settings in the address", () => {
-    expect(new URL(opened!.page.url()).searchParams.get("steps")).toBe("4");
+    expect(new URL(opened!.page.url()).searchParams.get("steps")).toBe("100000");
   });
 
   test("says clearly where there is no WebGPU", async () => {
@@ -66,7 +77,7 @@ describe.skipIf(whyNoChromium() !== undefined)("the page", () => {
     await page.goto(new URL("/", opened!.page.url()).href);
     await page.waitForSelector("#notice:not([hidden])");
     expect(await page.textContent("#notice")).toMatch(/no WebGPU.*use a recent browser/);
-    expect(await page.isDisabled("#train")).toBe(true);
+    expect(await page.isDisabled("#story")).toBe(true);
     await context.close();
   });
 });

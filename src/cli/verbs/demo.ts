@@ -19,6 +19,7 @@ export interface DemoFlags extends DeviceFlags {
   readonly out?: string;
   readonly steps?: number;
   readonly seed?: number;
+  readonly sections?: number;
   readonly format: Format;
 }
 
@@ -40,7 +41,7 @@ export async function runDemo(flags: DemoFlags): Promise<void> {
       // What an earlier demo said is not true of what comes now.
       for (const name of [FILES.report, FILES.summary, FILES.embeddings]) await nodeFiles.remove(joinPath(folder, name));
       const story = await runStory(engine, nodeFiles, {
-        phantom: { seed, size: "small", brains: 3 },
+        phantom: { seed, size: "small", brains: 3, ...(flags.sections === undefined ? {} : { sections: flags.sections }) },
         settings: { ...DEMO_SETTINGS, seed, steps: flags.steps ?? chooseDemoSteps(adapter) },
         folder,
         environment,
@@ -106,8 +107,8 @@ function listFiles(folder: string): Record<string, string> {
 }
 
 /** What was typed, as far as it decides what comes out. */
-function describeCommand({ steps, seed, adapter, out }: DemoFlags): string {
-  const given = Object.entries({ steps, seed, adapter, out }).filter(([, value]) => value !== undefined);
+function describeCommand({ steps, seed, sections, adapter, out }: DemoFlags): string {
+  const given = Object.entries({ steps, seed, sections, adapter, out }).filter(([, value]) => value !== undefined);
   return ["cytonet demo", ...given.map(([name, value]) => `--${name} ${String(value)}`)].join(" ");
 }
 
