@@ -1,4 +1,6 @@
 // What commands print: formats, whole files or none, and terminals that take no colour.
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { FORMATS } from "../../src/cli/arguments.ts";
 import { formatRows } from "../../src/cli/output.ts";
 import { formatSeconds } from "../../src/cli/progress.ts";
+import { projectRoot } from "../support/bundle.ts";
 import { buildProgram, runProgram } from "../support/program.ts";
 
 let folder = "";
@@ -100,4 +103,22 @@ test("doctor names what is missing and ends with 69", async () => {
   const { code, stdout } = await runProgram(["doctor", "--adapter", "voodoo"]);
   expect(code).toBe(69);
   expect(stdout).toMatch(/^FAIL {2}adapter .*"voodoo"/m);
+});
+
+describe.skipIf(!existsSync("/dev/full"))("what cannot be printed ends with 74, whoever prints it", () => {
+  const run = (line: string) => spawnSync("bash", ["-c", line, "bash", process.execPath, join(projectRoot, "dist/cli/main.js")], { encoding: "utf8", cwd: folder, env: { CYTONET_ADAPTER: "swiftshader", ...process.env } });
+  test.each(["--help", "--help settings", "completion bash", "check scale --format json", "check scale --format jsonl"])("%s", (args) => {
+    const { status, stderr } = run(`"$@" ${args} > /dev/full`);
+    expect(stderr).toMatch(/^error: stdout: cannot write: the disk is full; free some space/m);
+    expect(status).toBe(74);
+  });
+  test("a file that takes only the beginning", () => {
+    // Limits are in kB; the system writes what fits, says how much that was, and refuses what comes next.
+    const { status, stderr } = run(`ulimit -f 1; "$@" completion bash > cut`);
+    expect(stderr).toMatch(/^error: stdout: cannot write: the file would become larger than allowed here/m);
+    expect(status).toBe(74);
+  });
+  test("a reader that has seen enough is no fault", () => {
+    expect(run(`"$@" completion bash | head -c 1; exit "\${PIPESTATUS[0]}"`).status).toBe(0);
+  });
 });
