@@ -41,13 +41,20 @@ export interface Stop {
   dispose(): void;
 }
 
-/** Listens for Ctrl-C and SIGTERM. The first tells `onFirst` and aborts the signal, the second leaves at once. */
+/**
+ * Listens for Ctrl-C and SIGTERM. The first tells `onFirst` and aborts the signal, the second ends the process as if nobody had
+ * listened: leaving through `process.exit` would tear down a GPU driver whose threads still compile, which crashes.
+ */
 export function listenForStop(onFirst: (name: string) => void): Stop {
   const controller = new AbortController();
   let code: 130 | 143 | undefined;
   const handler = (name: NodeJS.Signals) => {
     const mine = name === "SIGINT" ? EXIT_CODES.interrupted : EXIT_CODES.terminated;
-    if (code !== undefined) process.exit(mine);
+    if (code !== undefined) {
+      process.removeAllListeners(name);
+      process.kill(process.pid, name);
+      return;
+    }
     code = mine;
     onFirst(name);
     controller.abort();

@@ -4,6 +4,7 @@ import { access, lstat, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { EXIT_CODES, UserError } from "../errors.ts";
 import { nodeFiles } from "../host/files-node.ts";
+import { explainPrintError, isReaderGone } from "../host/node-stdout.ts";
 import type { Format } from "./arguments.ts";
 
 export type Cell = string | number | boolean | null;
@@ -56,10 +57,16 @@ function formatCell(value: Cell | undefined): string {
   return typeof value === "number" && !Number.isInteger(value) ? String(Number(value.toPrecision(5))) : String(value);
 }
 
-/** Prints to stdout, or writes the whole file or nothing where `output` names one (see `checkOutput`). */
+/**
+ * Prints to stdout, or writes the whole file or nothing where `output` names one (see `checkOutput`).
+ * Errors: UserError 74 where the disk that either is on is full or fails.
+ */
 export async function emit(text: string, output?: string): Promise<void> {
   if (output !== undefined) return nodeFiles.writeAtomic(output, new TextEncoder().encode(text));
-  await new Promise<void>((done) => process.stdout.write(text, () => done()));
+  await new Promise<void>((done, fail) =>
+    // A reader that went away is dealt with where the program starts.
+    process.stdout.write(text, (error) => (error && !isReaderGone(error) ? fail(explainPrintError(error)) : done())),
+  );
 }
 
 /**
@@ -76,5 +83,22 @@ export async function checkOutput(flag: string, path: string, force: boolean): P
   if (!(await stat(folder).then((entry) => entry.isDirectory(), () => false))) throw refuse(`there is no folder ${folder}`, "make it, or choose another");
   await access(folder, constants.W_OK).catch(() => {
     throw refuse(`the folder ${folder} cannot be written to`, "change its permissions, or choose another");
+  });
+}
+
+/**
+ * Says before the work begins whether files can be written into a folder at its end; it is made then, with its parents.
+ * Errors: UserError 73 where it, or what it would be made in, is no folder or not writable.
+ */
+export async function checkOutputFolder(flag: string, path: string): Promise<void> {
+  const found = await stat(path).catch((error: NodeJS.ErrnoException) => error);
+  if (found instanceof Error) {
+    const parent = dirname(path);
+    if (["ENOENT", "ENOTDIR"].includes(found.code ?? "") && parent !== path) return checkOutputFolder(flag, parent);
+    throw new UserError(EXIT_CODES.cannotCreate, `${flag} ${path}: cannot be looked at (${found.message}); choose another`);
+  }
+  if (!found.isDirectory()) throw new UserError(EXIT_CODES.cannotCreate, `${flag} ${path}: is no folder, expected one; choose another name`);
+  await access(path, constants.W_OK).catch(() => {
+    throw new UserError(EXIT_CODES.cannotCreate, `${flag} ${path}: the folder cannot be written to; change its permissions, or choose another`);
   });
 }

@@ -228,6 +228,23 @@ describe("a run folder", () => {
       expect(existsSync(join(scans, "f.npy"))).toBe(false);
     });
 
+    test("maps where no folder can be", async () => {
+      const ended = await runProgram(["embed", run, dataset, "--out", join(scans, "f.npy"), "--map", join(scans, "spots.csv/maps")]);
+      expect(ended.stderr).toMatch(/--map .*spots\.csv: is no folder/);
+      expect(ended).toMatchObject({ code: 73, stdout: "" });
+      expect(existsSync(join(scans, "f.npy"))).toBe(false);
+    });
+
+    test("a flipped bit in the weights", async () => {
+      const flipped = join(scans, "flipped.safetensors");
+      const bytes = await weights();
+      bytes[bytes.length - 100] = bytes[bytes.length - 100]! ^ 1;
+      await writeFile(flipped, bytes);
+      const { code, stderr } = await runProgram(["embed", flipped, dataset, "--out", join(scans, "f.npy")]);
+      expect(stderr).toMatch(/flipped\.safetensors: SHA-256 of the content [0-9a-f]{64}, expected/);
+      expect(code).toBe(65);
+    });
+
     test("damaged weights", async () => {
       const damaged = join(scans, "damaged.safetensors");
       await writeFile(damaged, (await weights()).subarray(0, 5000));
@@ -273,12 +290,14 @@ describe.skipIf(!canMount)("disks (needs unshare with mount)", () => {
     ["import", () => importScans("/mnt/out", undefined, { shell: READ_ONLY })],
     ["train", () => runProgram(["train", dataset, "--out", "/mnt/run", ...SMALL], { shell: READ_ONLY })],
     ["embed", () => runProgram(["embed", join(top, "run"), dataset, "--out", "/mnt/f.npy"], { shell: READ_ONLY })],
+    ["embed with maps", () => runProgram(["embed", join(top, "run"), dataset, "--out", join(scans, "f.npy"), "--map", "/mnt/maps"], { shell: READ_ONLY })],
     ["check", () => runProgram(["check", "scale", "--output", "/mnt/check.json"], { shell: READ_ONLY })],
     ["demo", () => runProgram(["demo", "--out", "/mnt/demo"], { shell: READ_ONLY })],
   ])("a folder that cannot be written to: %s ends with 73", async (_, run) => {
     const { code, stdout, stderr } = await run();
     expect(stderr).toMatch(/^error: .*\/mnt.*(read-only|cannot be written to).*; /m);
     expect({ code, stdout }).toEqual({ code: 73, stdout: "" });
+    expect(existsSync(join(scans, "f.npy"))).toBe(false);
   });
 });
 

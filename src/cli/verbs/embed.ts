@@ -14,7 +14,7 @@ import { RUN_FILES } from "../../model/run.ts";
 import { readWeights, type Weights } from "../../model/weights.ts";
 import type { Format } from "../arguments.ts";
 import { listenForStop, withEngine, type DeviceFlags } from "../device.ts";
-import { checkOutput, emit, formatRows } from "../output.ts";
+import { checkOutput, checkOutputFolder, emit, formatRows } from "../output.ts";
 import { createProgress, formatSeconds } from "../progress.ts";
 
 export interface EmbedFlags extends DeviceFlags {
@@ -93,6 +93,7 @@ async function openInput(input: string, weights: Weights, flags: EmbedFlags): Pr
 }
 
 async function checkMapFolder(folder: string, force: boolean): Promise<void> {
+  await checkOutputFolder("--map", folder);
   if ((await nodeFiles.size(folder)) === undefined || force) return;
   if ((await nodeFiles.list(folder)).length > 0)
     throw new UserError(EXIT_CODES.cannotCreate, `--map ${folder}: holds files already, expected a new or empty folder; choose another, or write among them with --force`);
