@@ -1,7 +1,8 @@
 // Activation functions on one f32 or on four; every kernel with an epilogue applies these.
 
-fn relu(x: f32) -> f32 { return max(x, 0.0); }
-fn relu4(x: vec4f) -> vec4f { return max(x, vec4f(0.0)); }
+// What is not below 0 stays, NaN with it: max may swallow NaN, and then nobody sees where it came from.
+fn relu(x: f32) -> f32 { return select(x, 0.0, x < 0.0); }
+fn relu4(x: vec4f) -> vec4f { return select(x, vec4f(0.0), x < vec4f(0.0)); }
 
 // 1 / (1 + exp(-x)) without overflow: exp of a number that is never positive.
 fn sigmoid(x: f32) -> f32 {

@@ -8,8 +8,9 @@ import optimDecide from "./optim-decide.wgsl?raw";
 import pixel from "./pixel.wgsl?raw";
 import rows from "./rows.wgsl?raw";
 import window from "./window.wgsl?raw";
+import noLabel from "./no-label.wgsl?raw";
 import online from "./online.wgsl?raw";
 import rng from "./rng.wgsl?raw";
 import total from "./total.wgsl?raw";
 
-export const libraries: Readonly<Record<string, string>> = { activation, border, madd, pixel, rows, total, ncePair, optim, optimDecide, online, rng, window };
+export const libraries: Readonly<Record<string, string>> = { activation, border, madd, pixel, rows, total, ncePair, noLabel, optim, optimDecide, online, rng, window };

@@ -2,6 +2,7 @@
 //#params
 alias Elem = f32;
 //#end
+//#use noLabel
 struct Uniforms { origin: vec3u, rows: u32, n: u32, smoothing: f32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> logits: array<Elem>;       // [rows, n]
@@ -24,5 +25,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
     total += x;
   }
   lse[row] = top + log(sum);
-  loss[row] = top + log(sum) - (1.0 - u.smoothing) * f32(logits[start + labels[row]]) - u.smoothing * total / f32(u.n);
+  let label = labels[row];
+  loss[row] = noLabel(label);
+  if (label < u.n) { loss[row] = top + log(sum) - (1.0 - u.smoothing) * f32(logits[start + label]) - u.smoothing * total / f32(u.n); }
 }

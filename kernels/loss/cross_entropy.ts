@@ -22,7 +22,7 @@ const logit = (random: () => number) => 12 * random() - 6;
 /** loss = lse − (1 − s) x[label] − s mean x, with lse = log Σ exp x of the row and smoothing s. */
 export const crossEntropy = defineKernel({
   name: "cross_entropy",
-  doc: "loss = lse − (1 − s) x[label] − s mean x for each row x of logits, with lse = log Σ exp x and label smoothing s (Szegedy et al. 2016). Labels must be below n.",
+  doc: "loss = lse − (1 − s) x[label] − s mean x for each row x of logits, with lse = log Σ exp x and label smoothing s (Szegedy et al. 2016); NaN where the label is not below n.",
   dims: ["rows", "n"],
   scalars: ["smoothing"],
   args: { logits: read("rows", "n"), labels: as("u32", read("rows")), loss: as("f32", write("rows")), lse: as("f32", write("rows")) },
@@ -44,7 +44,8 @@ export const crossEntropy = defineKernel({
         total = round(total + v);
       }
       lse[row] = round(top + round(Math.log(sum)));
-      loss[row] = round(round(lse[row]! - round(round(1 - s) * x[labels[row]!]!)) - round(round(s * total) / n));
+      const wanted = x[labels[row]!] ?? Number.NaN; // a label that names no class
+      loss[row] = round(round(lse[row]! - round(round(1 - s) * wanted)) - round(round(s * total) / n));
     }
   },
   inputs: { logits: logit, labels: label },
@@ -56,7 +57,7 @@ export const crossEntropy = defineKernel({
 /** dlogits = dloss (exp(x − lse) − (1 − s) [j = label] − s ÷ n). */
 export const crossEntropyDx = defineKernel({
   name: "cross_entropy_dx",
-  doc: "dlogits = dloss (exp(x − lse) − (1 − s) [j = label] − s ÷ n), from the logits and their lse.",
+  doc: "dlogits = dloss (exp(x − lse) − (1 − s) [j = label] − s ÷ n), from the logits and their lse; NaN in rows whose label is not below n.",
   dims: ["rows", "n"],
   scalars: ["smoothing"],
   args: {
@@ -66,6 +67,7 @@ export const crossEntropyDx = defineKernel({
     dloss: as("f32", read("rows")),
     dlogits: write("rows", "n"),
   },
+  libraries,
   variants: {
     naive: { source: dxNaive, grid: ({ rows, n }) => [ceilDiv(rows * n, 64), 1, 1] },
     vector: { source: dxVector, grid: ({ rows, n }) => [ceilDiv((rows * n) / 4, 64), 1, 1], legal: ({ n }) => n % 4 === 0 },
@@ -79,7 +81,7 @@ export const crossEntropyDx = defineKernel({
       for (let j = 0; j < n; j++) {
         const wanted = round((j === labels[row] ? round(1 - s) : 0) + round(s / n));
         const p = round(Math.exp(round(logits[row * n + j]! - lse[row]!)));
-        dlogits[row * n + j] = round(dloss[row]! * round(p - wanted));
+        dlogits[row * n + j] = labels[row]! < n ? round(dloss[row]! * round(p - wanted)) : Number.NaN;
       }
   },
   // An lse near that of n such logits: probabilities stay below about 1.

@@ -4,6 +4,7 @@ alias Elem = f32;
 const WIDTH = 64u;
 //#end
 //#use online
+//#use noLabel
 struct Uniforms { origin: vec3u, rows: u32, n: u32, smoothing: f32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> logits: array<Elem>;       // [rows, n]
@@ -38,6 +39,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
   if (t == 0u) {
     let value = tree[0].top + log(tree[0].sum);
     lse[row] = value;
-    loss[row] = value - (1.0 - u.smoothing) * f32(logits[start + labels[row]]) - u.smoothing * totals[0] / f32(u.n);
+    let label = labels[row];
+    loss[row] = noLabel(label);
+    if (label < u.n) { loss[row] = value - (1.0 - u.smoothing) * f32(logits[start + label]) - u.smoothing * totals[0] / f32(u.n); }
   }
 }

@@ -2,6 +2,7 @@
 //#params
 alias Elem = f32;
 //#end
+//#use noLabel
 struct Uniforms { origin: vec3u, rows: u32, n: u32, smoothing: f32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> logits: array<Elem>;       // [rows, n]
@@ -15,6 +16,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
   let i = (group.x + u.origin.x) * 64u + t;
   if (i >= u.rows * u.n) { return; }
   let row = i / u.n;
-  let wanted = select(0.0, 1.0 - u.smoothing, i % u.n == labels[row]) + u.smoothing / f32(u.n);
-  dlogits[i] = Elem(dloss[row] * (exp(f32(logits[i]) - lse[row]) - wanted));
+  let label = labels[row];
+  let wanted = select(0.0, 1.0 - u.smoothing, i % u.n == label) + u.smoothing / f32(u.n);
+  dlogits[i] = Elem(dloss[row] * (exp(f32(logits[i]) - lse[row]) - select(noLabel(label), wanted, label < u.n)));
 }

@@ -2,6 +2,7 @@
 //#params
 alias Elem = f32;
 //#end
+//#use noLabel
 alias Elem4 = vec4<Elem>;
 struct Uniforms { origin: vec3u, rows: u32, n: u32, smoothing: f32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
@@ -18,6 +19,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
   if (i >= u.rows * n4) { return; }
   let row = i / n4;
   let columns = vec4u(i % n4 * 4u) + vec4u(0u, 1u, 2u, 3u);
-  let wanted = select(vec4f(0.0), vec4f(1.0 - u.smoothing), columns == vec4u(labels[row])) + u.smoothing / f32(u.n);
-  dlogits[i] = Elem4(dloss[row] * (exp(vec4f(logits[i]) - lse[row]) - wanted));
+  let label = labels[row];
+  let wanted = select(vec4f(0.0), vec4f(1.0 - u.smoothing), columns == vec4u(label)) + u.smoothing / f32(u.n);
+  dlogits[i] = Elem4(dloss[row] * (exp(vec4f(logits[i]) - lse[row]) - select(vec4f(noLabel(label)), wanted, label < u.n)));
 }

@@ -17,7 +17,7 @@ function activate(name: Activation, x: Tensor): Tensor {
   return withGradient(y, name, [x], (dy) => [() => dispatch(activationDx, { inputs: { dy, kept }, outputs: { dx: x.shape }, numbers, flags }).dx]);
 }
 
-/** max(x, 0); the slope at 0 is 0. */
+/** max(x, 0), NaN where x is NaN; the slope at 0 is 0. */
 export function relu(x: Tensor): Tensor {
   return activate("relu", x);
 }

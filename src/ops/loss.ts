@@ -14,7 +14,8 @@ export interface CrossEntropyOptions {
 
 /**
  * Mean of −log softmax(logits)[label] over all rows, f32[]: logits [.., c], labels u32 [..] below c. The softmax is never stored:
- * the backward pass takes it from the logits and the logarithm of their sum. Throws ShapeError where shapes do not fit.
+ * the backward pass takes it from the logits and the logarithm of their sum. A label of c or more names no class: the loss is NaN
+ * then, and so is the gradient of its row, which an optimizer step refuses. Throws ShapeError where shapes do not fit.
  */
 export function crossEntropy(logits: Tensor, labels: Tensor, options: CrossEntropyOptions = {}): Tensor {
   const { smoothing = 0 } = options;
