@@ -1,41 +1,43 @@
-// The kernel bench: every `bench: true` case of the catalogue in every variant, verified, timed and held against measured peaks.
+// The kernel bench: cases of the catalogue and sweeps of them in every variant, verified, timed in turns and held against measured peaks.
 import * as catalogue from "../../kernels/index.ts";
-import { copyProbe } from "../../kernels/probe/copy.ts";
-import { fmaProbe } from "../../kernels/probe/fma.ts";
 import { type Blueprint, tryVariant } from "../kernel/blueprint.ts";
-import { activeArgs, completeNumbers, elementCount, type Kernel, type Numbers } from "../kernel/define.ts";
-import { epsilonOf, toNumbers } from "../kernel/dtype.ts";
+import type { Numbers } from "../kernel/define.ts";
+import { defaultsOf } from "../kernel/template.ts";
 import type { Fingerprint } from "../engine/device.ts";
 import type { Engine } from "../engine/engine.ts";
-import { allowanceOf } from "../engine/tolerance.ts";
-import { createWorkload, medianAndSpread, problemOf, race, type Contestant, type Workload } from "./measure.ts";
+import { UserError } from "../errors.ts";
+import { createWorkload, problemOf, race, type Contestant } from "./measure.ts";
+import { createPacer, measurePeaks, type Pacer, type Peaks } from "./peaks.ts";
+import { ratioOfRounds, summarise, type Ratio } from "./statistics.ts";
+import { combine, listProblems, sortSweeps, type BenchProblem, type Sweep } from "./sweep.ts";
+import { createVerifier } from "./verify.ts";
+
+export { measurePeaks, type Peaks } from "./peaks.ts";
 
 export interface BenchOptions {
-  /** Matches `kernel case`; all where absent. */
-  readonly pattern?: RegExp;
+  /** Part of `kernel case`, whatever its case, hyphens and underscores; all where absent. */
+  readonly pattern?: string;
+  /** Sizes and constants to sweep over, see `parseSweep`. */
+  readonly sweeps?: readonly Sweep[];
   /** Names of variants; all where absent. */
   readonly variants?: readonly string[];
   /** All that the device and the kernel have, where absent. */
   readonly dtype?: "f32" | "f16";
-  /** Shortest measured pass; 20 unless said. */
+  /** Shortest measured pass; 10 unless said. */
   readonly minMilliseconds?: number;
-  /** Measurements of each variant; 5 unless said. */
+  /** Measurements of each variant; 9 unless said. */
   readonly rounds?: number;
   /** Cases of more arithmetic operations are left out. */
   readonly maxFlops?: number;
+  /** Called before each case. */
+  readonly onCase?: (name: string, done: number, total: number) => void;
   /** Called after each row. */
   readonly onRow?: (row: BenchRow, peaks: Peaks) => void;
   /** Asked between cases: true ends the bench with the rows there are. */
   readonly stop?: () => boolean;
 }
 
-/** What the device reached in the probes. */
-export interface Peaks {
-  /** Arithmetic operations a second. */
-  readonly flops: number;
-  /** Bytes read and written a second. */
-  readonly bytes: number;
-}
+export type Bound = "compute" | "memory" | "launch";
 
 export interface BenchRow {
   readonly name: string;
@@ -46,18 +48,28 @@ export interface BenchRow {
   readonly numbers: Numbers;
   /** Constants of the blueprint that differ from the template's. */
   readonly constants: Readonly<Record<string, number>>;
-  /** Whether the kernel's own choice on this device is this variant. */
+  /** Whether the kernel's own choice on this device is this variant, with these constants. */
   readonly chosen: boolean;
+  /** Median over the rounds, and its median absolute deviation as a share of it; percentiles and all rounds, ms. */
   readonly milliseconds: number;
-  /** Median distance from the median, as a share of it. */
   readonly spread: number;
+  readonly p5: number;
+  readonly p25: number;
+  readonly p75: number;
+  readonly p95: number;
+  readonly samples: readonly number[];
+  /** What a probe that never changes took in the same rounds, ms: see `compareReports`. */
+  readonly pace: readonly number[];
+  /** Time as a multiple of the kernel's own choice, round by round, with its 95 % interval; 1 for that itself. */
+  readonly relative?: Ratio;
   readonly gflops: number;
   readonly gbytes: number;
   readonly bytes: number;
-  /** Which peak bounds it, and how much of that it reaches. */
-  readonly bound: "compute" | "memory";
+  readonly flops: number;
+  /** Which roof bounds it, and how much of that it reaches. */
+  readonly bound: Bound;
   readonly share: number;
-  /** Whether its outputs agree with those of `naive`. */
+  /** Whether its outputs are right: see `createVerifier`. */
   readonly verified: boolean;
   readonly reason?: string;
 }
@@ -65,112 +77,147 @@ export interface BenchRow {
 export interface BenchReport {
   readonly date: string;
   readonly device: Fingerprint;
+  /** Whose clock: timestamps of the device, or the host's around a submit. */
+  readonly clock: "device" | "host";
   readonly peaks: Peaks;
   readonly rows: readonly BenchRow[];
+  /** Cases that were not begun because `stop` said so, and those of too many operations. */
+  readonly left: readonly string[];
+  readonly tooLarge: readonly string[];
+  /** What did not compile or did not fit, with the reason. */
+  readonly refused: readonly { readonly name: string; readonly reason: string }[];
 }
 
 /** Runs the bench. A variant that the device or the size rules out has no row; one that is wrong has a row that says so. */
 export async function benchKernels(engine: Engine, options: BenchOptions = {}): Promise<BenchReport> {
   const date = new Date().toISOString();
-  const peaks = await measurePeaks(engine, options.minMilliseconds);
+  const { jobs, tooLarge } = listJobs(options);
   const rows: BenchRow[] = [];
-  for (const kernel of Object.values(catalogue))
-    for (const [name, { numbers, flags = [], bench }] of Object.entries(kernel.cases)) {
-      if (!bench || (options.pattern && !options.pattern.test(`${kernel.name} ${name}`))) continue;
-      const full = completeNumbers(kernel, numbers);
-      if (kernel.flops(full) > (options.maxFlops ?? Infinity)) continue;
-      for (const dtype of kernel.dtypes) {
-        if (options.dtype && options.dtype !== dtype) continue;
-        if (options.stop?.()) return { date, device: engine.device.fingerprint, peaks, rows };
-        for (const row of await benchCase(engine, kernel, name, full, flags, dtype, peaks, options)) {
-          rows.push(row);
-          options.onRow?.(row, peaks);
-        }
+  const refused: { name: string; reason: string }[] = [];
+  const left: string[] = [];
+  options.onCase?.("peaks", 0, jobs.length);
+  const peaks = await measurePeaks(engine, options.minMilliseconds);
+  const pacer = await createPacer(engine);
+  try {
+    for (const [i, job] of jobs.entries()) {
+      if (left.length > 0 || options.stop?.()) {
+        left.push(job.label);
+        continue;
+      }
+      options.onCase?.(job.label, i, jobs.length);
+      for (const row of await benchCase(engine, job, peaks, pacer, options, refused)) {
+        rows.push(row);
+        options.onRow?.(row, peaks);
       }
     }
-  return { date, device: engine.device.fingerprint, peaks, rows };
+  } finally {
+    pacer.dispose();
+  }
+  const clock = engine.device.traits.features.has("timestamp-query") ? "device" : "host";
+  return { date, device: engine.device.fingerprint, clock, peaks, rows, left, tooLarge, refused };
 }
 
-/** The best that the probes reach: the roof of every row. */
-export async function measurePeaks(engine: Engine, minMilliseconds = 20): Promise<Peaks> {
-  const cpu = engine.device.traits.barriers === "dear";
-  const best = async (kernel: Kernel, numbers: Numbers, of: (workload: Workload) => number) => {
-    const full = completeNumbers(kernel, numbers);
-    const problem = problemOf(kernel, "peak", full, [], "f32");
-    const workload = await createWorkload(engine, problem, full);
-    try {
-      const contestants: Contestant[] = [];
-      for (const variant of Object.keys(kernel.variants)) {
-        const tried = tryVariant({ kernel, numbers: full, flags: new Set(), dtype: "f32" }, engine.device.traits, variant);
-        if ("blueprint" in tried) contestants.push(await workload.prepare(tried.blueprint));
-      }
-      const samples = await race(contestants, minMilliseconds, 5);
-      return of(workload) / (Math.min(...samples.flat()) / 1e3);
-    } finally {
-      workload.dispose();
+interface Job extends BenchProblem {
+  readonly dtype: "f32" | "f16";
+  readonly label: string;
+  readonly constants: readonly Sweep[];
+}
+
+/** What there is to measure. Errors: UserError 2 where a swept name is unknown. */
+export function listJobs(options: Pick<BenchOptions, "pattern" | "sweeps" | "dtype" | "maxFlops">): { jobs: Job[]; tooLarge: string[] } {
+  const kernels = Object.values(catalogue);
+  const plain = listProblems(kernels, options.pattern, []);
+  const swept = (options.sweeps?.length ?? 0) > 0;
+  const named = swept && plain.length > 0 ? [...new Set(plain.map(({ kernel }) => kernel))] : kernels;
+  const { sizes, constants } = sortSweeps(options.sweeps ?? [], named);
+  const problems = sizes.length > 0 ? listProblems(named, options.pattern, sizes) : plain;
+  const jobs: Job[] = [];
+  const tooLarge: string[] = [];
+  for (const problem of problems)
+    for (const dtype of problem.kernel.dtypes) {
+      if (options.dtype && options.dtype !== dtype) continue;
+      const label = `${problem.kernel.name} ${dtype} ${problem.name}`;
+      if (problem.kernel.flops(problem.numbers) > (options.maxFlops ?? Infinity)) tooLarge.push(label);
+      else jobs.push({ ...problem, dtype, label, constants });
     }
-  };
-  // Enough lanes to fill the device, enough steps to hide the start; then more bytes than caches hold.
-  const flops = await best(fmaProbe, cpu ? { n: 2 ** 14, steps: 256 } : { n: 2 ** 21, steps: 512 }, (w) => w.flops);
-  const bytes = await best(copyProbe, { n: cpu ? 2 ** 22 : 2 ** 25 - 1024 }, (w) => w.bytes);
-  return { flops, bytes };
+  return { jobs, tooLarge };
 }
 
-async function benchCase(
-  engine: Engine,
-  kernel: Kernel,
-  name: string,
-  numbers: Numbers,
-  flags: readonly string[],
-  dtype: "f32" | "f16",
-  peaks: Peaks,
-  options: BenchOptions,
-): Promise<BenchRow[]> {
+/** The kernel's own choice, and every variant; with swept constants, each variant that has them at every combination. */
+function listBlueprints(engine: Engine, { kernel, numbers, flags, dtype, constants }: Job, variants: readonly string[] | undefined): { blueprint: Blueprint; chosen: boolean }[] {
   const { traits } = engine.device;
   const problem = { kernel, numbers, flags: new Set(flags), dtype };
-  const naive = tryVariant(problem, traits, "naive");
-  if ("reason" in naive) return [];
-  const blueprints: Blueprint[] = [];
   const preferred = kernel.choose(numbers, traits, problem.flags, dtype);
-  for (const variant of Object.keys(kernel.variants)) {
-    if (options.variants && !options.variants.includes(variant)) continue;
-    const tried = tryVariant(problem, traits, variant, preferred.find((choice) => choice.variant === variant)?.params ?? {});
-    if ("blueprint" in tried) blueprints.push(tried.blueprint);
-  }
   const favourite = preferred.map(({ variant }) => variant).find((variant) => "blueprint" in tryVariant(problem, traits, variant)) ?? "naive";
-  const workload = await createWorkload(engine, problemOf(kernel, name, numbers, flags, dtype), numbers);
+  const found: { blueprint: Blueprint; chosen: boolean }[] = [];
+  const add = (variant: string, params: Readonly<Record<string, number>>, chosen: boolean) => {
+    const tried = tryVariant(problem, traits, variant, params);
+    if ("blueprint" in tried && !found.some(({ blueprint }) => sameBlueprint(blueprint, tried.blueprint))) found.push({ blueprint: tried.blueprint, chosen });
+  };
+  for (const [variant, { source, specialize = {} }] of Object.entries(kernel.variants)) {
+    if (variants && !variants.includes(variant)) continue;
+    const own = preferred.find((choice) => choice.variant === variant)?.params ?? {};
+    const free = constants.filter(({ name }) => defaultsOf(source).has(name) && !(name in specialize));
+    if (constants.length === 0 || variant === favourite) add(variant, own, variant === favourite);
+    if (free.length > 0) for (const combination of combine(free)) add(variant, { ...own, ...combination }, false);
+  }
+  return found;
+}
+
+function sameBlueprint(a: Blueprint, b: Blueprint): boolean {
+  return a.variant === b.variant && JSON.stringify(a.constants) === JSON.stringify(b.constants);
+}
+
+async function benchCase(engine: Engine, job: Job, peaks: Peaks, pacer: Pacer, options: BenchOptions, refused: { name: string; reason: string }[]): Promise<BenchRow[]> {
+  const { kernel, numbers, flags, dtype } = job;
+  const naive = tryVariant({ kernel, numbers, flags: new Set(flags), dtype }, engine.device.traits, "naive");
+  if ("reason" in naive) return [];
+  const problem = problemOf(kernel, job.name, numbers, flags, dtype);
+  // Work beyond the device's limits ends one case, not the bench.
+  const refuse = (what: string) => (cause: unknown) => {
+    engine.device.assertAlive(job.label);
+    if (!(cause instanceof UserError)) throw cause;
+    refused.push({ name: what, reason: cause.message });
+    return undefined;
+  };
+  const workload = await createWorkload(engine, problem, numbers).catch(refuse(job.label));
+  if (!workload) return [];
   try {
-    const expected = await workload.outputs(await workload.prepare(naive.blueprint));
-    const contestants: Contestant[] = [];
-    const complaints: (string | undefined)[] = [];
-    for (const blueprint of blueprints) {
-      const contestant = await workload.prepare(blueprint);
-      contestants.push(contestant);
-      complaints.push(differences(kernel, problem, expected, await workload.outputs(contestant)));
+    const verify = createVerifier(problem, await workload.outputs(await workload.prepare(naive.blueprint)));
+    const entries: { contestant: Contestant; chosen: boolean; reason: string | undefined }[] = [];
+    for (const { blueprint, chosen } of listBlueprints(engine, job, options.variants)) {
+      const constants = Object.entries(blueprint.constants).map(([name, value]) => ` ${name}=${value}`).join("");
+      const contestant = await workload.prepare(blueprint).catch(refuse(`${job.label} ${blueprint.variant}${constants}`));
+      if (contestant) entries.push({ contestant, chosen, reason: verify(await workload.outputs(contestant)) });
     }
-    const samples = await race(contestants, options.minMilliseconds ?? 20, options.rounds ?? 5);
-    return contestants.map(({ blueprint }, i): BenchRow => {
-      const { median, spread } = medianAndSpread(samples[i]!);
+    const samples = await race([...entries.map(({ contestant }) => contestant), pacer.contestant], options.minMilliseconds ?? 10, options.rounds ?? 9);
+    const own = samples[entries.findIndex(({ chosen }) => chosen)];
+    return entries.map(({ contestant: { blueprint }, chosen, reason }, i): BenchRow => {
+      const { median, mad, ...percentiles } = summarise(samples[i]!);
       const seconds = median / 1e3;
-      const compute = workload.flops / peaks.flops;
-      const memory = workload.bytes / peaks.bytes;
-      const reason = complaints[i];
+      const roofs = { compute: workload.flops / peaks.flops, memory: workload.bytes / peaks.bytes, launch: peaks.launch };
+      const bound = (Object.keys(roofs) as Bound[]).reduce((most, name) => (roofs[name] > roofs[most] ? name : most));
       return {
         name: kernel.name,
-        case: name,
+        case: job.name,
         variant: blueprint.variant,
         dtype,
         flags: blueprint.flags,
         numbers,
         constants: blueprint.constants,
-        chosen: blueprint.variant === favourite,
+        chosen,
         milliseconds: median,
-        spread: spread / median,
+        spread: mad / median,
+        ...percentiles,
+        samples: samples[i]!,
+        pace: samples.at(-1)!,
+        ...(own ? { relative: ratioOfRounds(own, samples[i]!) } : {}),
         gflops: workload.flops / seconds / 1e9,
         gbytes: workload.bytes / seconds / 1e9,
         bytes: workload.bytes,
-        bound: compute >= memory ? "compute" : "memory",
-        share: Math.max(compute, memory) / seconds,
+        flops: workload.flops,
+        bound,
+        share: roofs[bound] / seconds,
         verified: reason === undefined,
         ...(reason === undefined ? {} : { reason }),
       };
@@ -178,34 +225,4 @@ async function benchCase(
   } finally {
     workload.dispose();
   }
-}
-
-/**
- * Where the outputs of two variants differ by more than two orders of summation explain. Each of the `ops` operations behind
- * an output rounds by up to 2^-24 of a partial result no larger than the output's RMS: a random walk with a standard
- * deviation of sqrt(ops) 2^-24 RMS for each of the two, of which eight are allowed (one in 10^15 exceeds that by chance),
- * besides the rounding to the stored type and what the built-ins may err. Integers must be equal.
- */
-function differences(
-  kernel: Kernel,
-  { numbers, flags, dtype }: { readonly numbers: Numbers; readonly flags: ReadonlySet<string>; readonly dtype: "f32" | "f16" },
-  expected: Awaited<ReturnType<Workload["outputs"]>>,
-  got: Awaited<ReturnType<Workload["outputs"]>>,
-): string | undefined {
-  const elements = activeArgs(kernel, flags).filter(({ arg }) => arg.access !== "read").map(({ arg }) => elementCount(arg, numbers));
-  const walk = 8 * Math.sqrt(2 * Math.max(1, kernel.flops(numbers) / Math.max(1, ...elements))) * 2 ** -24;
-  for (const [name, want] of expected) {
-    const have = got.get(name);
-    if (!have) return `${name} is missing`;
-    const truth = toNumbers(want.dtype, want.data);
-    const values = toNumbers(have.dtype, have.data);
-    const integer = want.dtype === "u32" || want.dtype === "i32";
-    const rms = Math.sqrt(truth.reduce((sum, x) => sum + x * x, 0) / Math.max(1, truth.length));
-    const relative = integer ? 0 : walk + 2 * allowanceOf(kernel.builtins) + 2 * epsilonOf(dtype);
-    for (let i = 0; i < truth.length; i++) {
-      const error = Math.abs(values[i]! - truth[i]!);
-      if (!(error <= relative * Math.max(Math.abs(truth[i]!), rms))) return `${name}[${i}] is ${values[i]}, naive gives ${truth[i]}`;
-    }
-  }
-  return undefined;
 }

@@ -161,30 +161,33 @@ function wholeWords(host: HostArray, size: number): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** Times the contestants in turn, `rounds` times, each long enough to be measured; milliseconds of one run, by contestant. */
-export async function race(contestants: readonly Contestant[], minMilliseconds: number, rounds: number): Promise<number[][]> {
-  const repeats: number[] = [];
-  for (const contestant of contestants) {
-    // The first run compiles on some drivers; the second tells how often it must be repeated.
-    await contestant.time(1);
-    const once = Math.max(await contestant.time(1), 1e-4);
-    repeats.push(Math.min(10_000, Math.max(1, Math.ceil(minMilliseconds / once))));
+/** Longest guess of how often a run must be repeated to be measured. */
+const MOST_REPEATS = 10_000;
+
+/** How often a run must be repeated in one pass to take so long; the first run compiles on some drivers, and clocks may be coarse. */
+async function calibrate(contestant: Contestant, milliseconds: number): Promise<number> {
+  await contestant.time(1);
+  for (let repeats = 1; ; repeats *= 8) {
+    const once = await contestant.time(repeats);
+    // What a coarse clock says of a short pass is worth little: it counts where it is a good part of what is wanted.
+    if (once * repeats >= milliseconds / 8 || repeats * 8 > MOST_REPEATS) return Math.min(MOST_REPEATS, Math.max(1, Math.ceil(milliseconds / Math.max(once, 1e-6))));
   }
-  const samples = contestants.map((): number[] => []);
-  for (let round = 0; round < rounds; round++)
-    for (const [i, contestant] of contestants.entries()) samples[i]!.push(await contestant.time(repeats[i]!));
-  return samples;
 }
 
-/** Median, and median distance from it. */
-export function medianAndSpread(samples: readonly number[]): { median: number; spread: number } {
-  const middle = (values: readonly number[]) => {
-    const sorted = [...values].sort((x, y) => x - y);
-    const half = sorted.length >> 1;
-    return sorted.length % 2 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2;
-  };
-  const median = middle(samples);
-  return { median, spread: middle(samples.map((x) => Math.abs(x - median))) };
+/**
+ * Times the contestants in turn, `rounds` times, each long enough to be measured; milliseconds of one run, by contestant.
+ * Every round begins with another one: what drifts falls on all alike.
+ */
+export async function race(contestants: readonly Contestant[], minMilliseconds: number, rounds: number): Promise<number[][]> {
+  const repeats: number[] = [];
+  for (const contestant of contestants) repeats.push(await calibrate(contestant, minMilliseconds));
+  const samples = contestants.map((): number[] => []);
+  for (let round = 0; round < rounds; round++)
+    for (let turn = 0; turn < contestants.length; turn++) {
+      const i = (round + turn) % contestants.length;
+      samples[i]!.push(await contestants[i]!.time(repeats[i]!));
+    }
+  return samples;
 }
 
 /** A problem of a kernel in the form that checks and workloads take. */

@@ -40,6 +40,15 @@ export function wholeNumber(flag: string, least: number): (text: string) => numb
   };
 }
 
+/** A parser of a share from 0, written as `5%` or `0.05`. */
+export function share(flag: string): (text: string) => number {
+  return (text) => {
+    const value = text.endsWith("%") ? parse(text.slice(0, -1)) / 100 : parse(text);
+    if (!(value >= 0)) throw wrong(flag, text, "a share such as 5% or 0.05");
+    return value;
+  };
+}
+
 /** NaN for anything but a decimal number: `Number("")` is 0 and `Number("0x10")` is 16. */
 function parse(text: string): number {
   return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : NaN;

@@ -1,8 +1,8 @@
 // The verbs as people see them: examples, arguments, options. What a verb does is loaded when it runs, so that help answers at once.
 import type { Command } from "commander";
 import { EXIT_CODES, UserError } from "../errors.ts";
-import { CHECK_MODES, FORMATS, collect, oneOf, positiveNumber, wholeNumber, type CheckMode, type Format } from "./arguments.ts";
-import type { BenchFlags } from "./verbs/bench.ts";
+import { CHECK_MODES, FORMATS, collect, oneOf, positiveNumber, share, wholeNumber, type CheckMode, type Format } from "./arguments.ts";
+import type { BenchFlags, CompareFlags } from "./verbs/bench.ts";
 import type { CheckFlags } from "./verbs/check.ts";
 import type { DemoFlags } from "./verbs/demo.ts";
 import type { DoctorFlags } from "./verbs/doctor.ts";
@@ -169,18 +169,32 @@ export function addVerbs(program: Command): void {
     ),
   ).action(async (name: string | undefined, flags: CheckFlags) => (await import("./verbs/check.ts")).runChecks(name, flags));
 
-  withOutput(
+  const bench = withOutput(
     withAdapter(
-      addVerb(program, "bench", "measure kernels: time, GFLOP/s, GB/s, and how near they come to the device's peaks", ["cytonet bench", "cytonet bench conv2d --seconds 60", "cytonet bench matmul --dtype f32 --format csv --output bench.csv"])
+      addVerb(program, "bench", "measure kernels: time, GFLOP/s, GB/s, and how near they come to the device's peaks", [
+        "cytonet bench conv2d --seconds 60",
+        "cytonet bench matmul --set m=64:4096:*2 --set n=384,1536",
+        "cytonet bench layer-norm --set WIDTH=32,64,128,256",
+        "cytonet bench matmul --dtype f32 --format json --output before.json",
+        "cytonet bench compare before.json after.json --fail-on 5%",
+      ])
         .argument("[name]", "part of a kernel's or a case's name")
+        .option("--set <name=values>", "sweep a size or a constant: a list, from:to:step or from:to:*factor; may be repeated", collect)
         .option("--variant <name>", "only this variant; may be repeated", collect)
         .option("--dtype <f32|f16>", "only this element type", oneOf("--dtype", ["f32", "f16"]))
-        .option("--rounds <n>", "measurements of each variant (default: 5)", wholeNumber("--rounds", 1))
-        .option("--min-milliseconds <ms>", "shortest measurement (default: 20)", positiveNumber("--min-milliseconds"))
+        .option("--rounds <n>", "measurements of each variant, taken in turns (default: 9)", wholeNumber("--rounds", 1))
+        .option("--min-milliseconds <ms>", "shortest measurement (default: 10)", positiveNumber("--min-milliseconds"))
         .option("--max-flops <n>", "leave out cases of more arithmetic operations", positiveNumber("--max-flops"))
         .option("--seconds <s>", "end after this time, between two cases; what is measured is kept", positiveNumber("--seconds")),
     ),
-  ).action(async (name: string | undefined, flags: BenchFlags) => (await import("./verbs/bench.ts")).runBench(name, flags));
+  ).enablePositionalOptions();
+  bench.action(async (name: string | undefined, flags: BenchFlags) => (await import("./verbs/bench.ts")).runBench(name, flags));
+  withOutput(
+    addVerb(bench, "compare", "compare two files of `cytonet bench --format json`: exit code 3 where a row became slower", ["cytonet bench compare before.json after.json --fail-on 5%"])
+      .argument("<before>", "file of the first bench")
+      .argument("<after>", "file of the second")
+      .option("--fail-on <share>", "by how much a row may be slower, as 5% or 0.05", share("--fail-on"), 0.05),
+  ).action(async (before: string, after: string, flags: CompareFlags) => (await import("./verbs/bench.ts")).runCompare(before, after, flags));
 
   withOutput(
     withAdapter(

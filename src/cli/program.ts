@@ -17,7 +17,7 @@ export function buildProgram(): Command {
     .addHelpText("after", `\nMore help: ${Object.keys(TOPICS).map((topic) => `cytonet --help ${topic}`).join(", ")}`)
     .helpCommand("help [verb]", "show the help of a verb");
   addVerbs(program);
-  for (const command of [program, ...program.commands]) {
+  for (const command of [program, ...program.commands, ...program.commands.flatMap(({ commands }) => commands)]) {
     // What is wrong with a command line is told like any other error; commander's own printing is silenced.
     command.configureOutput({ outputError: () => undefined });
     command.exitOverride((error) => {

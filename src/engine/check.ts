@@ -52,7 +52,7 @@ function dtypeOf(argument: Dtype | "elem", elem: "f32" | "f16"): Dtype {
 }
 
 /** The outputs that the reference computes: in f64, and rounded like f32 arithmetic in plain order. */
-function runReference(check: CheckCase, inputs: ReadonlyMap<string, Float64Array>, rounded: boolean): Map<string, Float64Array> {
+export function runReference(check: CheckCase, inputs: ReadonlyMap<string, Float64Array>, rounded: boolean): Map<string, Float64Array> {
   const { kernel } = check;
   const numbers = completeNumbers(kernel, check.numbers);
   const flags = new Set(check.flags);

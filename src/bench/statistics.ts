@@ -1,0 +1,64 @@
+// What rounds of a measurement tell: median, spread, percentiles, and intervals of ratios by the bootstrap.
+import { keyOfSeed, randomStream } from "../kernel/rng.ts";
+
+/** A measured time, in the unit of the samples. */
+export interface Summary {
+  readonly median: number;
+  /** Median absolute deviation from the median. */
+  readonly mad: number;
+  readonly p5: number;
+  readonly p25: number;
+  readonly p75: number;
+  readonly p95: number;
+}
+
+/** A ratio with the interval that holds it with the probability asked for. */
+export interface Ratio {
+  readonly ratio: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+const RESAMPLES = 4000;
+
+/** The value below which a share `p` of the samples lies, between neighbours in proportion (type 7 of Hyndman and Fan 1996). */
+export function percentile(samples: readonly number[], p: number): number {
+  return quantileOfSorted([...samples].sort((x, y) => x - y), p);
+}
+
+function quantileOfSorted(sorted: ArrayLike<number>, p: number): number {
+  if (sorted.length === 0) return NaN;
+  const at = p * (sorted.length - 1);
+  const below = Math.floor(at);
+  const [x = NaN, y = x] = [sorted[below], sorted[Math.min(below + 1, sorted.length - 1)]];
+  return x + (at - below) * (y - x);
+}
+
+export function summarise(samples: readonly number[]): Summary {
+  const median = percentile(samples, 0.5);
+  const at = (p: number) => percentile(samples, p);
+  return { median, mad: percentile(samples.map((x) => Math.abs(x - median)), 0.5), p5: at(0.05), p25: at(0.25), p75: at(0.75), p95: at(0.95) };
+}
+
+/**
+ * Median of b over median of a, each resampled by itself: for rounds that have nothing to do with each other, as of two files.
+ * `miss` is the probability that the truth lies outside.
+ */
+export function ratioOfMedians(a: readonly number[], b: readonly number[], miss = 0.05): Ratio {
+  const random = randomStream(keyOfSeed(1), [a.length, b.length, 7]);
+  const draw = (samples: readonly number[]) => percentile(samples.map(() => samples[random.below(samples.length)]!), 0.5);
+  return intervalOf(percentile(b, 0.5) / percentile(a, 0.5), () => draw(b) / draw(a), miss);
+}
+
+/** Median of b/a round by round: for contestants that took turns, so that what slowed a round slowed both. */
+export function ratioOfRounds(a: readonly number[], b: readonly number[], miss = 0.05): Ratio {
+  const random = randomStream(keyOfSeed(1), [a.length, b.length, 8]);
+  const ratios = a.map((x, i) => b[i]! / x);
+  return intervalOf(percentile(ratios, 0.5), () => percentile(ratios.map(() => ratios[random.below(ratios.length)]!), 0.5), miss);
+}
+
+/** Percentile bootstrap (Efron and Tibshirani 1993, chapter 13). */
+function intervalOf(ratio: number, resample: () => number, miss: number): Ratio {
+  const drawn = Float64Array.from({ length: RESAMPLES }, resample).sort();
+  return { ratio, low: quantileOfSorted(drawn, miss / 2), high: quantileOfSorted(drawn, 1 - miss / 2) };
+}
