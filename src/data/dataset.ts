@@ -3,6 +3,9 @@
 export const DATASET_SCHEMA = "cytonet-dataset/1";
 export const MANIFEST_FILE = "dataset.json";
 export const TABLE_FILE = "samples.csv";
+/** Where the truth of generated sections lies, as `ID-KIND` for each (docs/phantom.md). */
+export const TRUTH_FOLDER = "truth";
+export const TRUTH_KINDS = ["layers.png", "areas.png", "cells.npy"] as const;
 
 /** Columns of the table; positions in mm may be absent where every section has a transform. */
 export const PLACE_COLUMNS = ["section", "x_um", "y_um"] as const;

@@ -2,7 +2,9 @@
 import { EXIT_CODES, UserError } from "../errors.ts";
 import { joinPath, type Files } from "../files.ts";
 import { formatCsvRow } from "./csv.ts";
-import { MANIFEST_FILE, PLACE_COLUMNS, POSITION_COLUMNS, TABLE_FILE, type Dataset, type Manifest } from "./dataset.ts";
+import { MANIFEST_FILE, PLACE_COLUMNS, POSITION_COLUMNS, TABLE_FILE, TRUTH_FOLDER, TRUTH_KINDS, type Dataset, type Manifest } from "./dataset.ts";
+import { parseManifest } from "./manifest.ts";
+import { collectMistakes } from "./mistakes.ts";
 import { readDataset } from "./read-dataset.ts";
 
 /** One row of the table. */
@@ -27,7 +29,7 @@ export interface DatasetParts {
 }
 
 export interface WriteOptions {
-  /** Replaces a dataset that is there. A folder that is no dataset is never replaced. */
+  /** Replaces a dataset that is there. A folder that is no dataset, or holds anything besides one, is never replaced. */
   readonly force?: boolean;
   /** Reports each image written; what it returns is awaited, so that a page can be drawn in between. */
   readonly onImage?: (done: number, total: number, file: string) => void | Promise<void>;
@@ -59,12 +61,54 @@ export function formatManifest(manifest: Manifest): Uint8Array {
   return new TextEncoder().encode(`${JSON.stringify(manifest, null, 2)}\n`);
 }
 
+/** Paths, relative to the folder, of all that a dataset there consists of: what its manifest names, and the truth of its sections. */
+async function listOwnFiles(files: Files, folder: string): Promise<{ own: ReadonlySet<string>; readable: boolean }> {
+  const own = new Set<string>([MANIFEST_FILE, TABLE_FILE]);
+  const path = joinPath(folder, MANIFEST_FILE);
+  const mistakes = collectMistakes();
+  try {
+    for (const { id, file } of parseManifest(await files.read(path), path, mistakes).sections) {
+      own.add(file);
+      for (const kind of TRUTH_KINDS) own.add(joinPath(TRUTH_FOLDER, `${id}-${kind}`));
+    }
+    return { own, readable: true };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return { own, readable: false };
+  }
+}
+
+/** What lies in a folder besides `own`, folders as a whole where nothing of `own` is in them. */
+async function listOthers(files: Files, folder: string, own: ReadonlySet<string>, within = ""): Promise<string[]> {
+  const others: string[] = [];
+  for (const { name, kind } of await files.list(joinPath(folder, within))) {
+    const path = joinPath(within, name);
+    if (kind !== "folder") {
+      if (!own.has(path)) others.push(path);
+    } else if ([...own].some((file) => file.startsWith(`${path}/`))) others.push(...(await listOthers(files, folder, own, path)));
+    else others.push(`${path}/`);
+  }
+  return others;
+}
+
+/** Replacing takes a whole folder away, so nothing may be in it that is not the dataset\x27s. Errors: UserError 73 that names what is. */
+async function refuseOthers(files: Files, folder: string, out: string): Promise<void> {
+  const { own, readable } = await listOwnFiles(files, folder);
+  const others = await listOthers(files, folder, own);
+  if (others.length === 0) return;
+  const shown = others.slice(0, 3).map((name) => JSON.stringify(name)).join(", ");
+  throw new UserError(EXIT_CODES.cannotCreate, `${out}: holds ${shown}${others.length > 3 ? ` and ${others.length - 3} more` : ""} besides the dataset, which --force alone replaces; move ${others.length === 1 ? "it" : "them"} away, or choose another --out`, [
+    ...(readable ? [] : [`Its ${MANIFEST_FILE} cannot be read, so that nothing is known to belong to it but that and ${TABLE_FILE}.`]),
+  ]);
+}
+
 /** Says at once whether `out` may be written. Errors: UserError 73. */
 export async function checkTarget(files: Files, out: string, force: boolean): Promise<void> {
   if ((await files.size(out)) === undefined) return;
   if (!force) throw new UserError(EXIT_CODES.cannotCreate, `${out}: exists already, expected a new folder; choose another --out, or replace it with --force`);
   if ((await files.size(joinPath(out, MANIFEST_FILE))) === undefined)
     throw new UserError(EXIT_CODES.cannotCreate, `${out}: exists and is no dataset (it has no ${MANIFEST_FILE}), so --force does not replace it; choose another --out`);
+  await refuseOthers(files, out, out);
 }
 
 function splitPath(path: string): { parent: string; base: string } {
@@ -97,8 +141,18 @@ export async function writeDataset(files: Files, out: string, parts: DatasetPart
     await files.writeAtomic(joinPath(partial, MANIFEST_FILE), formatManifest(parts.manifest));
     const dataset = await readDataset(files, partial);
     await checkTarget(files, out, options.force ?? false);
-    await files.remove(replaced);
-    if ((await files.size(out)) !== undefined) await files.rename(out, replaced);
+    if ((await files.size(replaced)) !== undefined) {
+      await refuseOthers(files, replaced, replaced);
+      await files.remove(replaced);
+    }
+    if ((await files.size(out)) !== undefined) {
+      await files.rename(out, replaced);
+      // Whoever put a file there since has it still.
+      await refuseOthers(files, replaced, out).catch(async (error: unknown) => {
+        await files.rename(replaced, out);
+        throw error;
+      });
+    }
     await files.rename(partial, out);
     await files.remove(replaced);
     return { ...dataset, path: out };

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { DATASET_SCHEMA, type Dataset } from "../../src/data/dataset.ts";
 import { encodePng } from "../../src/data/png.ts";
 import { readDataset } from "../../src/data/read-dataset.ts";
-import { writeDataset, type DatasetParts } from "../../src/data/write-dataset.ts";
+import { formatManifest, formatTable, writeDataset, type DatasetParts } from "../../src/data/write-dataset.ts";
 import { UserError } from "../../src/errors.ts";
 import { keyOfSeed, randomStream } from "../../src/kernel/rng.ts";
 import { createMemoryFiles } from "./memory-files.ts";
@@ -267,6 +267,39 @@ describe("writing", () => {
     expect((await readDataset(files, "w")).samples.count).toBe(1);
     expect((await fail(writeDataset(files, "other", parts(), { force: true }))).exitCode).toBe(73);
     expect(files.contents.has("other/notes.txt")).toBe(true);
+  });
+
+  test("force replaces what a dataset consists of, and refuses whatever else is in its folder, which stays as it is", async () => {
+    for (const mine of ["notes.txt", "images/b.png", "truth/mine.txt", "run/model.safetensors", "images/deep/x"]) {
+      const files = createMemoryFiles({ [`w/${mine}`]: "mine", "w/truth/a,b-layers.png": "truth" });
+      const { manifest, rows, images } = parts();
+      await files.writeAtomic("w/dataset.json", formatManifest(manifest));
+      await files.writeAtomic("w/samples.csv", formatTable(manifest, rows));
+      await files.writeAtomic("w/images/a.png", await images[0]!.bytes());
+      const before = new Map(files.contents);
+      const error = await fail(writeDataset(files, "w", parts(), { force: true }));
+      expect(error.exitCode).toBe(73);
+      expect(error.message).toContain(JSON.stringify(mine.replace(/^(run|images\/deep)\/.*/, "$1/")));
+      expect(new Map(files.contents)).toEqual(before);
+      await files.remove(`w/${mine}`);
+      if (mine.startsWith("run")) await files.remove("w/run");
+      if (mine.includes("deep")) await files.remove("w/images/deep");
+      await writeDataset(files, "w", parts(), { force: true });
+      expect([...files.contents.keys()].sort()).toEqual(["w/dataset.json", "w/images/a.png", "w/samples.csv"]);
+    }
+  });
+
+  test("what is put into the folder while the new dataset is made is kept too", async () => {
+    const files = createMemoryFiles();
+    await writeDataset(files, "w", parts());
+    const rename: typeof files.rename = (from, to) => {
+      if (from === "w") files.contents.set("w/late.txt", new Uint8Array(1));
+      return createdRename(from, to);
+    };
+    const createdRename = files.rename;
+    const error = await fail(writeDataset({ ...files, rename }, "w", parts(), { force: true }));
+    expect(error.message).toMatch(/^w: holds "late\.txt"/);
+    expect([...files.contents.keys()].sort()).toEqual(["w/dataset.json", "w/images/a.png", "w/late.txt", "w/samples.csv"]);
   });
 
   test("a full disk at any write leaves the old dataset whole, and nothing that looks like a new one", async () => {
