@@ -60,14 +60,14 @@ export function makeFolding(key: Words2, brain: number, block: BlockSize, period
   let dimpled = false;
   const sulci = Array.from({ length: count }, (_, i): Sulcus => {
     const pitch = (width + 2 * OVERHANG * unit) / count;
-    const drift = makeWave(stream, 0.06 * pitch, period);
+    const drift = makeWave(stream, 0.13 * pitch, period);
     // No two dimples side by side: deep clefts lie between them.
     const shallow = stream.uniform() < 0.35 && !dimpled;
     dimpled = shallow;
     const mean = Math.max(0.6 * unit, Math.min(deepest, shallow ? (0.9 + 0.6 * stream.uniform()) * unit : (0.7 + 0.3 * stream.uniform()) * deepest));
-    const change = makeWave(stream, 0.13, period);
+    const change = makeWave(stream, 0.3, period);
     const bend = (stream.uniform() - 0.5) * 0.9 * unit;
-    const lean = makeWave(stream, 0.25 * unit, period);
+    const lean = makeWave(stream, 0.35 * unit, period);
     const at = -OVERHANG * unit + (i + offset + 0.16 * boundedNormal(stream) * 0.5) * pitch;
     return {
       centre: (z) => at + drift(z),

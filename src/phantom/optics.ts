@@ -46,8 +46,8 @@ export function makeOptics(key: Words2, brain: number, number: number, plan: Pha
   const own = randomStream(key, [brain, 65536, STREAMS.optics]);
   const here = randomStream(key, [brain, number, STREAMS.optics]);
   const spread = (stream: typeof own, scale: number): number => Math.exp(scale * boundedNormal(stream));
-  const base = { gain: spread(own, 0.15), gamma: spread(own, 0.09), unspecific: 0.02 + 0.05 * own.uniform(), ground: 226 + 20 * own.uniform(), noise: 1.6 + 2.6 * own.uniform(), blur: 0.22 + 0.35 * own.uniform() };
-  const section = { gain: spread(here, 0.08), gamma: spread(here, 0.04), ground: 5 * (here.uniform() - 0.5), noise: spread(here, 0.15), blur: 0.2 * here.uniform() };
+  const base = { gain: spread(own, 0.12), gamma: spread(own, 0.07), unspecific: 0.02 + 0.04 * own.uniform(), ground: 226 + 20 * own.uniform(), noise: 1.6 + 1.8 * own.uniform(), blur: 0.25 + 0.25 * own.uniform() };
+  const section = { gain: spread(here, 0.08), gamma: spread(here, 0.04), ground: 5 * (here.uniform() - 0.5), noise: spread(here, 0.15), blur: 0.15 * here.uniform() };
 
   const accident = randomStream(key, [brain, number, STREAMS.artefacts]);
   const artefacts = (["tear", "fold", "uneven", "blur"] as const).filter(() => accident.uniform() < ARTEFACT_SHARE);

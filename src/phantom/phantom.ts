@@ -5,7 +5,7 @@ import { encodePng } from "../data/png.ts";
 import { storeFloat32 } from "../data/tensors.ts";
 import { writeDataset, type DatasetParts, type SampleRow, type WriteOptions } from "../data/write-dataset.ts";
 import type { Files } from "../files.ts";
-import { PHANTOM_AREAS, PHANTOM_LAYERS, WHITE_MATTER } from "./areas.ts";
+import { PHANTOM_AREAS, PHANTOM_LAYERS } from "./areas.ts";
 import { planPhantom, type PhantomOptions } from "./options.ts";
 import { renderMask, renderSection } from "./render.ts";
 import { listSamples, PHANTOM_VALUES } from "./samples.ts";
@@ -60,8 +60,8 @@ export function generateSections(options: PhantomOptions): DatasetParts {
       { file: entry.file, bytes: () => encodePng(renderSection(open(entry), key, plan)) },
       ...(plan.truth
         ? [
-            { file: `truth/${entry.id}-layers.png`, bytes: () => encodePng(renderMask(open(entry), plan, "layers", WHITE_MATTER)) },
-            { file: `truth/${entry.id}-areas.png`, bytes: () => encodePng(renderMask(open(entry), plan, "areas", WHITE_MATTER)) },
+            { file: `truth/${entry.id}-layers.png`, bytes: () => encodePng(renderMask(open(entry), plan, "layers")) },
+            { file: `truth/${entry.id}-areas.png`, bytes: () => encodePng(renderMask(open(entry), plan, "areas")) },
             { file: `truth/${entry.id}-cells.npy`, bytes: () => encodeCells(open(entry)) },
           ]
         : []),

@@ -1,6 +1,7 @@
 // Paints a section of anatomy as a photograph: absorbance of tissue and cells, blurred, stained, lit, with noise; strip by strip, so that memory stays small.
 import { randomStream, type Words2 } from "../kernel/rng.ts";
 import type { Image } from "../data/image.ts";
+import { WHITE_MATTER } from "./areas.ts";
 import { bilinear } from "./cells.ts";
 import { CELL_ABSORBANCE, depthStep } from "./cortex.ts";
 import { STREAMS, toNearlyNormal } from "./noise.ts";
@@ -258,7 +259,7 @@ function develop({ width, from, pixelMm, absorbance }: Strip, section: SectionAn
 }
 
 /** The truth as masks: index of the layer, or of the area (cortex only), plus 1; 0 where there is none. */
-export function renderMask(section: SectionAnatomy, plan: PhantomPlan, what: "layers" | "areas", white: number): Image {
+export function renderMask(section: SectionAnatomy, plan: PhantomPlan, what: "layers" | "areas"): Image {
   const { width, height, pixelSizeUm } = plan;
   const { field, cutDistance } = section;
   const pixelMm = pixelSizeUm / 1000;
@@ -268,7 +269,7 @@ export function renderMask(section: SectionAnatomy, plan: PhantomPlan, what: "la
       if (bilinear(field.depth, i, field.columns, fx, fy) < 0 || cutDistance((x + 0.5) * pixelMm, (y + 0.5) * pixelMm) < 0) return;
       const column = columnOf(section, field.nearest[i]!);
       const layer = column.layer[depthStep(bilinear(field.relative, i, field.columns, fx, fy))]!;
-      data[y * width + x] = what === "layers" ? layer + 1 : layer === white ? 0 : column.area + 1;
+      data[y * width + x] = what === "layers" ? layer + 1 : layer === WHITE_MATTER ? 0 : column.area + 1;
     });
   }
   return { width, height, channels: 1, data };

@@ -27,13 +27,13 @@ const DEEPEST_SAMPLE = 1.12;
 const CUT_CLEARANCE = 0.45;
 /** Cells are counted within this radius, as a share of the thickness. */
 const COUNTED = 0.12;
-/** Registration errs by smooth fields of this size: standard deviation about 0.4 of it in each of two directions, as a share of the thickness. */
+/** Registration errs in each direction by a shift of the section and by a smooth field along the ribbon: half of this and this at most, as a share of the thickness. */
 const MISREGISTRATION = 0.17;
 
 /** Rows of a section; positions are those of the common space, a little wrong, as registration leaves them. */
 export function listSamples(phantom: Phantom, section: SectionAnatomy, id: string): SampleRow[] {
   const { plan, key, sheet } = phantom;
-  const { line, field, thickness, cells } = section;
+  const { line, field, thickness } = section;
   const stream = randomStream(key, [section.brain, section.number, STREAMS.samples]);
   const registration = randomStream(key, [section.brain, section.number, STREAMS.registration]);
   const drift = [0, 1, 2].map(() => {
@@ -60,7 +60,7 @@ export function listSamples(phantom: Phantom, section: SectionAnatomy, id: strin
     const column = columnOf(section, field.nearest[node]!);
     const relative = bilinear(field.relative, node, field.columns, x / field.cell - c, y / field.cell - r);
     const layer = column.layer[depthStep(relative)]!;
-    const place = [toSheet(phantom, line.way[v]!), relative * plan.thickness, section.z] as const;
+    const place = [toSheet(phantom, section.brain, section.z, line.way[v]!), relative * plan.thickness, section.z] as const;
     const counted = countCells(section, x * 1000, y * 1000, COUNTED * plan.thickness * 1000);
     rows.push({
       section: id,
@@ -71,7 +71,6 @@ export function listSamples(phantom: Phantom, section: SectionAnatomy, id: strin
       values: [depth, local, counted.density, counted.radius, ...place],
     });
   }
-  if (cells.count === 0) throw new Error("unreachable: a section has cells");
   return rows;
 }
 

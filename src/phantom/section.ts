@@ -10,6 +10,8 @@ import { makeSheet, type Sheet } from "./sheet.ts";
 
 /** The sheet's length per width of a section: what a typical brain's folds unfold to. */
 const UNFOLDED = 2.4;
+/** Over z, the folds of a brain slide along the sheet by up to this share of its length in either direction: sulci run obliquely to areas. */
+const SLIDE = 0.06;
 /** All sections together span this many thicknesses of z. */
 const Z_THICKNESSES = 5.4;
 /** Side of the field's cells, as a share of the thickness. */
@@ -31,6 +33,8 @@ export interface Phantom {
   readonly foldings: readonly Folding[];
   /** mm of z by which the sections of a brain lie off the even places. */
   readonly offsets: readonly number[];
+  /** mm of the sheet by which the folds of a brain have slid where z ends; at its beginning as much the other way. */
+  readonly slides: readonly number[];
 }
 
 export interface SectionAnatomy {
@@ -59,14 +63,18 @@ export function makePhantom(plan: PhantomPlan): Phantom {
     key,
     sheet,
     cortices: brains.map((brain) => makeCortex(key, brain, sheet)),
-    foldings: brains.map((brain) => makeFolding(key, brain, { width, height, thickness }, 1.6 * sheet.zLength)),
+    foldings: brains.map((brain) => makeFolding(key, brain, { width, height, thickness }, 1.1 * sheet.zLength)),
     offsets: brains.map((brain) => 0.3 * (randomStream(key, [brain, 0, STREAMS.brain]).uniform() - 0.5) * (sheet.zLength / plan.sections)),
+    slides: brains.map((brain) => {
+      const stream = randomStream(key, [brain, 1, STREAMS.brain]);
+      return (stream.uniform() < 0.5 ? -1 : 1) * (0.5 + 0.5 * stream.uniform()) * SLIDE * sheet.length;
+    }),
   };
 }
 
-/** mm along the unfolded sheet of a share of the way along the ribbon. */
-export function toSheet({ sheet }: Phantom, way: number): number {
-  return way * sheet.length;
+/** mm along the unfolded sheet of a share of the way along the ribbon, in a section of brain `brain` at z. */
+export function toSheet({ sheet, slides }: Phantom, brain: number, z: number, way: number): number {
+  return (SLIDE + way * (1 - 2 * SLIDE)) * sheet.length + slides[brain]! * ((2 * z) / sheet.zLength - 1);
 }
 
 export function zOf({ plan, sheet, offsets }: Phantom, brain: number, number: number): number {
@@ -83,7 +91,7 @@ export function makeSection(phantom: Phantom, brain: number, number: number): Se
   const thickness = Float64Array.from({ length: line.count }, (_, v) => {
     // Cortex is thicker in crowns than in the floors of sulci.
     const fold = Math.max(-0.6, Math.min(1, 0.5 * line.curvature[v]! * unit));
-    return unit * cortex.thicknessAt(toSheet(phantom, line.way[v]!), z) * (1 - 0.2 * fold);
+    return unit * cortex.thicknessAt(toSheet(phantom, brain, z, line.way[v]!), z) * (1 - 0.2 * fold);
   });
   const cell = CELL * unit;
   const field = makeDepthField(line, thickness, width, height, cell, unit);
@@ -98,7 +106,8 @@ export function makeSection(phantom: Phantom, brain: number, number: number): Se
       if (depth > 0) relative[i] = depth + WOBBLE * wobble(c * cell, r * cell) * Math.min(1, depth / 0.15);
     }
   }
-  const columns = Array.from({ length: Math.ceil(sheet.length / (COLUMN_PITCH * unit)) }, (_, i, ) => cortex.columnAt((i + 0.5) * COLUMN_PITCH * unit, z));
+  const count = Math.ceil(sheet.length / (COLUMN_PITCH * unit));
+  const columns = Array.from({ length: count }, (_, i) => cortex.columnAt(toSheet(phantom, brain, z, (i + 0.5) / count), z));
   const cutDistance = makeCut(makeSmoothNoise(texture, width, height, 0.5 * unit), width, height, unit);
   const anatomy = { brain, number, z, line, field, thickness, columns, cutDistance };
   return { ...anatomy, cells: listCells(anatomy, key) };
