@@ -7,7 +7,7 @@ export type { AdapterHandle, AdapterListing, AdapterOptions, CompileOnlyHandle }
 export { createMemoryFiles } from "./host/files-memory.ts";
 
 // The engine: devices, plans, and what can go wrong on them.
-export { createEngine, f32, u32, type Engine, type EngineOptions, type PlanOptions } from "./engine/engine.ts";
+export { createEngine, f32, i32, u32, type Engine, type EngineOptions, type PlanOptions } from "./engine/engine.ts";
 export type { Device, Fingerprint, Ledger } from "./engine/device.ts";
 export type { InputSpec, Plan, PlanStatistics } from "./engine/plan.ts";
 export type { Timing } from "./engine/timing.ts";

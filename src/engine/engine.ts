@@ -18,7 +18,7 @@ export interface EngineOptions {
 }
 
 export interface PlanOptions {
-  /** For messages and labels. */
+  /** For messages, which begin `plan LABEL:`, and for what profilers show. */
   readonly label?: string;
   /** Blueprints to use instead of the kernels' own choice, by `problemKey`: a resumed run takes those it began with. */
   readonly pinned?: ReadonlyMap<string, Blueprint>;
@@ -50,10 +50,23 @@ export interface Engine {
   dispose(): void;
 }
 
-/** Input of 32-bit floats. */
-export const f32 = (...shape: number[]): InputSpec => ({ shape, dtype: "f32" });
-/** Input of unsigned integers. */
-export const u32 = (...shape: number[]): InputSpec => ({ shape, dtype: "u32" });
+/** Input of 32-bit floats: `f32(64, 128)` is a matrix, `f32()` one number. Throws ShapeError where an extent is no whole number from 1. */
+export const f32 = (...shape: number[]): InputSpec => inputOf("f32", shape);
+/** Input of unsigned integers, such as labels. Errors as `f32`. */
+export const u32 = (...shape: number[]): InputSpec => inputOf("u32", shape);
+/** Input of signed integers, such as the spaces of `spatialNce`. Errors as `f32`. */
+export const i32 = (...shape: number[]): InputSpec => inputOf("i32", shape);
+
+function inputOf(dtype: Dtype, shape: readonly number[]): InputSpec {
+  checkShape(dtype, shape);
+  return { shape, dtype };
+}
+
+/** Refuses what is no shape before it becomes a buffer of a size that nobody meant. */
+function checkShape(where: string, shape: readonly number[]): void {
+  if (shape.every((extent) => Number.isSafeInteger(extent) && extent >= 1) && Number.isSafeInteger(sizeOf(shape))) return;
+  throw new ShapeError(where, `shape [${shape.join(", ")}], expected whole numbers from 1`);
+}
 
 export async function createEngine(handle: AdapterHandle, options: EngineOptions = {}): Promise<Engine> {
   const log = options.log ?? (() => {});
@@ -83,6 +96,7 @@ export async function createEngine(handle: AdapterHandle, options: EngineOptions
     device,
     pipelines,
     state(name, shape, dtype = "f32", data) {
+      checkShape(`state ${name}`, shape);
       const tensor = view(makeState(name, dtype, sizeOf(shape)), name, 0, shape);
       if (data) engine.write(tensor, data);
       return tensor;
@@ -120,13 +134,14 @@ export async function createEngine(handle: AdapterHandle, options: EngineOptions
       device.destroyBuffer(stateOf(tensor).buffer.buffer);
     },
     async plan(build, inputs, planOptions = {}) {
+      for (const [name, { shape }] of Object.entries(inputs)) checkShape(`input ${name}`, shape);
       const tensors = new Map(
         Object.entries(inputs).map(([name, { shape, dtype }]) => [name, tensorOf({ kind: "input", name: `input ${name}`, dtype, count: sizeOf(shape) }, shape)]),
       );
       const { result, nodes } = trace(() => build(Object.fromEntries(tensors) as Parameters<typeof build>[0]));
       const outputs = new Map(Object.entries(result).map(([name, tensor]) => [name, tensor.storage]));
       const context = { device, pipelines, debug, log, ...(planOptions.pinned ? { pinned: planOptions.pinned } : {}) };
-      return buildPlan(context, planOptions.label ?? "plan", { nodes, outputs }, tensors);
+      return buildPlan(context, planOptions.label ?? "without a label", { nodes, outputs }, tensors);
     },
     dispose() {
       readback.dispose();

@@ -1,6 +1,6 @@
 // One optimizer step as a plan: augment → encode → project → loss → gradients → update, everything on the device.
 import type { JsonObject } from "../data/json.ts";
-import { f32, u32, type Engine } from "../engine/engine.ts";
+import { f32, i32, u32, type Engine } from "../engine/engine.ts";
 import { problemKey, type PlanStatistics } from "../engine/plan.ts";
 import type { Timeline } from "../engine/timing.ts";
 import { place, reshape, scope, sizeOf, type Tensor } from "../engine/trace.ts";
@@ -99,7 +99,7 @@ export async function buildTrainingStep(engine: Engine, config: TrainConfig, pin
   const inputs = {
     windows: f32(n, side, side, 1),
     position: f32(rows, 3),
-    space: { shape: [rows], dtype: "i32" as const },
+    space: i32(rows),
     sample: u32(rows),
     hyper: f32(HYPER_SIZE),
     seed: u32(2),

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { cutGrid } from "../../src/engine/cut.ts";
 import type { DebugSwitch } from "../../src/engine/debug.ts";
-import { createEngine, f32, type Engine } from "../../src/engine/engine.ts";
+import { createEngine, f32, i32, u32, type Engine } from "../../src/engine/engine.ts";
 import { DeviceError, DeviceLost, ShapeError, Unavailable } from "../../src/engine/errors.ts";
 import { describeSubmit, type Command } from "../../src/engine/replay.ts";
 import { firstNonFinite } from "../../src/engine/scan.ts";
@@ -180,7 +180,7 @@ describe("memory", () => {
     plan.dispose();
     expect(engine.device.ledger().total).toBe(before.total);
     expect(engine.device.ledger().buffers).toBe(before.buffers);
-    await expect(plan.run(values)).rejects.toThrow(/plan: it has been disposed/);
+    await expect(plan.run(values)).rejects.toThrow(/^plan without a label: it has been disposed/);
   });
 
   test("that the device has not is an error with a name and a remedy", async () => {
@@ -202,6 +202,23 @@ test("an input that is larger than a binding may be is an error with a name; a c
 });
 
 describe("mistakes", () => {
+  test("in shapes are named where they are written, for every element type and for state", async () => {
+    for (const input of [f32, u32, i32]) expect(input(2, 3).shape).toEqual([2, 3]);
+    expect([f32, u32, i32].map((input) => input().dtype)).toEqual(["f32", "u32", "i32"]);
+    for (const wrong of [1.5, -1, 0, NaN, Infinity, 2 ** 60]) {
+      expect(() => i32(wrong, 4)).toThrow(ShapeError);
+      expect(() => engine.state("w", [wrong, 4])).toThrow(/^state w: shape \[.*, 4\], expected whole numbers from 1/);
+      await expect(engine.plan(({ x }) => ({ x }), { x: { shape: [4, wrong], dtype: "f32" } })).rejects.toThrow(/^input x: shape \[4, /);
+    }
+    expect(() => f32(1.5, 4)).toThrow("f32: shape [1.5, 4], expected whole numbers from 1");
+  });
+
+  test("in a plan without a label say so", async () => {
+    const plan = await engine.plan(({ x }) => ({ y: sum(x) }), { x: f32(4) });
+    await expect(plan.run({})).rejects.toThrow(/^plan without a label: input x is missing/);
+    plan.dispose();
+  });
+
   test("in the inputs are named", async () => {
     const plan = await engine.plan(({ x, w }) => ({ y: matmul(x, w) }), { x: f32(3, 4), w: f32(4, 4) }, { label: "step" });
     const [x, w] = [draw(12, 7), draw(16, 8)];
