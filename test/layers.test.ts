@@ -18,10 +18,11 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   report: ["data", "model", "analysis", "story"],
   bench: ["kernel", "kernels", "engine"],
   profile: ["kernel", "kernels", "engine", "data", "model", "bench", "report"],
+  workbench: ["kernel", "kernels", "engine", "bench"],
   "host-face": [],
   host: ["host-face"],
-  cli: ["kernel", "kernels", "engine", "ops", "model", "data", "phantom", "analysis", "story", "report", "bench", "profile", "host", "host-face"],
-  entry: ["kernel", "kernels", "engine", "ops", "model", "data", "phantom", "analysis", "story", "report", "bench", "profile", "host", "host-face"],
+  cli: ["kernel", "kernels", "engine", "ops", "model", "data", "phantom", "analysis", "story", "report", "bench", "profile", "workbench", "host", "host-face"],
+  entry: ["kernel", "kernels", "engine", "ops", "model", "data", "phantom", "analysis", "story", "report", "bench", "profile", "workbench", "host", "host-face"],
 };
 
 /** Entries of the library stand above all layers; what else lies directly in `src` belongs to all of them. */

@@ -8,6 +8,7 @@ import type { DemoFlags } from "./verbs/demo.ts";
 import type { DoctorFlags } from "./verbs/doctor.ts";
 import type { EmbedFlags } from "./verbs/embed.ts";
 import type { ImportFlags } from "./verbs/import.ts";
+import type { KernelFlags } from "./verbs/kernel.ts";
 import type { ProfileFlags } from "./verbs/profile.ts";
 import type { ProbeFlags } from "./verbs/probe.ts";
 import type { PhantomFlags } from "./verbs/phantom.ts";
@@ -195,6 +196,28 @@ export function addVerbs(program: Command): void {
       .argument("<after>", "file of the second")
       .option("--fail-on <share>", "by how much a row may be slower, as 5% or 0.05", share("--fail-on"), 0.05),
   ).action(async (before: string, after: string, flags: CompareFlags) => (await import("./verbs/bench.ts")).runCompare(before, after, flags));
+
+  withOutput(
+    withAdapter(
+      addVerb(program, "kernel", "explain a kernel, render its WGSL, or judge its template at every save", [
+        "cytonet kernel matmul",
+        "cytonet kernel matmul --variant tile64 --flags bias,gelu --dump",
+        "cytonet kernel matmul --variant register --set ROWS=4 --explain",
+        "cytonet kernel softmax --variant lanes --watch",
+      ])
+        .argument("<name>", "the kernel's name")
+        .option("--explain", "registers, workgroup memory, bytes and operations, bound, constants, variants that run here (the default)")
+        .option("--dump", "the WGSL as the compiler gets it")
+        .option("--watch", "at each save of the template: lint, a few checks, and its time against that at the start")
+        .option("--variant <name>", "the variant (default: the device's own choice)")
+        .option("--dtype <f32|f16>", "its element type (default: f32)", oneOf("--dtype", ["f32", "f16"]))
+        .option("--flags <names>", "flags that are on, with commas between them (default: those of the case)")
+        .option("--case <name>", "the case whose sizes are taken (default: the first that benches know)")
+        .option("--size <name=n>", "another size than the case's; may be repeated", collect)
+        .option("--set <NAME=n>", "another constant than the template's, such as TILE=64; may be repeated", collect)
+        .option("--file <file>", "the template to read (default: kernels/<family>/<name>.<variant>.wgsl of the checkout)"),
+    ),
+  ).action(async (name: string, flags: KernelFlags) => (await import("./verbs/kernel.ts")).runKernel(name, flags));
 
   withOutput(
     withAdapter(

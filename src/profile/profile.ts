@@ -1,6 +1,6 @@
 // The profiler: replays a subject, stamps its commands, and holds each kernel against the measured roofs.
 import { copyProbe } from "../../kernels/probe/copy.ts";
-import { measurePeaks } from "../bench/bench.ts";
+import { measurePeaks } from "../bench/peaks.ts";
 import type { Fingerprint } from "../engine/device.ts";
 import { f32, type Engine } from "../engine/engine.ts";
 import type { Span, Timeline } from "../engine/timing.ts";
