@@ -244,7 +244,7 @@ export function addVerbs(program: Command): void {
     withAdapter(
       addVerb(program, "demo", "generate three brains, train the tiny model on two, read areas off the third, and write a report", ["cytonet demo", "cytonet demo --adapter lavapipe --seed 2"])
         .option("--out <dir>", "folder to write to; what an earlier demo left there is replaced (default: runs/demo)")
-        .option("--steps <n>", "optimizer steps (default: 360, on SwiftShader 150)", wholeNumber("--steps", 1))
+        .option("--steps <n>", "optimizer steps (default: 300, on SwiftShader 150)", wholeNumber("--steps", 1))
         .option("--seed <n>", "seed of the brains and of training (default: 1)", wholeNumber("--seed", 0))
         .option("--sections <n>", "sections of each brain (default: 6)", wholeNumber("--sections", 1)),
     ),
