@@ -3,7 +3,7 @@
 /** Brains of different stain and scanner, but of one magnification: patches are turned, mirrored and changed in tone, not in size. */
 export const DEMO_SETTINGS = {
   preset: "tiny",
-  "optimizer.learningRate": 0.01,
+  "optimizer.learningRate": 0.02,
   "loss.sigmaMm": 4,
   "augment.scale": [1, 1],
   "augment.shear": 0,
@@ -12,7 +12,7 @@ export const DEMO_SETTINGS = {
 } as const;
 
 /** Steps where a GPU or a fast CPU adapter runs them, and where SwiftShader does, which takes about six times as long. */
-const STEPS = { fast: 360, slow: 150 } as const;
+const STEPS = { fast: 300, slow: 150 } as const;
 
 /** Steps of the demo on an adapter, by its name alone: the same adapter always takes the same number. */
 export function chooseDemoSteps(adapter: string): number {

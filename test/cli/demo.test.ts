@@ -66,7 +66,7 @@ test("two first runs at once; then one again: data, weights, features, maps, sum
   expect((await read("demo")).equals(weights)).toBe(true);
   expect((JSON.parse(await readFile(join(home, "runs/demo/summary.json"), "utf8")) as Summary).probe).toEqual(summary.probe);
   expect(await readFile(join(home, "runs/demo/mine.txt"), "utf8")).toBe("mine");
-}, 240_000);
+}, 600_000);
 
 test("Ctrl-C ends it with 130, without a summary, a report or final weights", async () => {
   const { code, stdout } = await runProgram(["demo", "--steps", "100000", "--sections", "1"], {
@@ -84,7 +84,7 @@ test("Ctrl-C ends it with 130, without a summary, a report or final weights", as
   expect({ code, stdout }).toEqual({ code: 130, stdout: "" });
   const left = await readdir(join(home, "runs/demo"), { recursive: true });
   expect(left.filter((name) => /model\.safetensors|embeddings|summary|report/.test(name))).toEqual([]);
-}, 240_000);
+}, 600_000);
 
 test("leaves files of others alone", async () => {
   await mkdir(join(home, "mine/data"), { recursive: true });
