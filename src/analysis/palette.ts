@@ -8,6 +8,13 @@ export function hueOf(code: number): string {
   return code < 0 ? "none" : HUES[code % HUES.length]!;
 }
 
+/** The ink, near black or white, that is read more easily on a code's colour: by relative luminance, as WCAG 2 defines contrast. */
+export function inkOn(code: number): string {
+  const linear = [1, 3, 5].map((from) => Number.parseInt(hueOf(code).slice(from, from + 2), 16) / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+  const luminance = 0.2126 * linear[0]! + 0.7152 * linear[1]! + 0.0722 * linear[2]!;
+  return (luminance + 0.05) ** 2 > 1.05 * 0.055 ? "#111" : "#fff";
+}
+
 /** Colours [count, 3] of codes; those of codes below 0 are not meant to be seen. */
 export function colourCodes(codes: ArrayLike<number>): Uint8Array {
   const colours = new Uint8Array(3 * codes.length);

@@ -1,7 +1,7 @@
 // Sections in the report: the same section beside itself with its samples in the colours of features, parcels, predictions and areas.
 import type { StoryPlace, StorySection } from "../story/story.ts";
 import { at, html, toDataUri, type Markup } from "./html.ts";
-import { hueOf } from "../analysis/palette.ts";
+import { hueOf, inkOn } from "../analysis/palette.ts";
 
 export interface Naming {
   /** Names of the areas by code, and letters that stand for them. */
@@ -82,5 +82,5 @@ function placeLetters({ places, image }: StorySection, of: (place: StoryPlace) =
 
 /** Area names beside their colours and letters. */
 export function drawKey({ names, letters }: Naming): Markup {
-  return html`<ul class="key" aria-label="Colours of the areas">${names.map((name, code) => html`<li><span class="swatch" style="background:${hueOf(code)}">${letters[code]}</span>${name}</li>`)}</ul>`;
+  return html`<ul class="key" aria-label="Colours of the areas">${names.map((name, code) => html`<li><span class="swatch" style="background:${hueOf(code)};color:${inkOn(code)}">${letters[code]}</span>${name}</li>`)}</ul>`;
 }

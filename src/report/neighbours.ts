@@ -2,7 +2,7 @@
 import type { StoryPatch, StoryPatches } from "../story/story.ts";
 import { formatFixed, html, toDataUri, type Content, type Markup } from "./html.ts";
 import type { Naming } from "./maps.ts";
-import { hueOf } from "../analysis/palette.ts";
+import { hueOf, inkOn } from "../analysis/palette.ts";
 
 export function drawNeighbours({ queries, umPerPatch }: StoryPatches, naming: Naming): Markup {
   return html`<div class="lookup"><p class="lookup-head" aria-hidden="true"><span>patch of the unseen brain</span><span>nearest patches of the brains it was trained on →</span></p>
@@ -18,5 +18,5 @@ ${queries.map(({ patch, near }) => {
 }
 
 function drawPatch(patch: StoryPatch, kind: "query" | "right" | "wrong", alt: string, caption: Content, naming: Naming): Markup {
-  return html`<figure class="patch ${kind}"><img src="${toDataUri(patch.image)}" width="${patch.image.width}" height="${patch.image.height}" alt="${alt}"><figcaption><i class="swatch" style="background:${hueOf(patch.area)}" aria-hidden="true">${naming.letters[patch.area]}</i> ${caption}</figcaption></figure>`;
+  return html`<figure class="patch ${kind}"><img src="${toDataUri(patch.image)}" width="${patch.image.width}" height="${patch.image.height}" alt="${alt}"><figcaption><i class="swatch" style="background:${hueOf(patch.area)};color:${inkOn(patch.area)}" aria-hidden="true">${naming.letters[patch.area]}</i> ${caption}</figcaption></figure>`;
 }

@@ -195,7 +195,8 @@ function renderRun(story: Story, { command, host, files }: ReportOptions): Marku
 function renderNext({ config }: Story): Markup {
   const commands = `# longer, on a larger phantom of another seed
 cytonet phantom --out brains --seed 7 --brains 3 --size medium
-cytonet train brains --preset ${config.preset} --steps 1500 --hold-out phantom3 --out runs/longer
+cytonet train brains --preset ${config.preset} --steps 1500 --hold-out phantom3 --out runs/longer \\
+  --set loss.sigmaMm=${config.loss.sigmaMm ?? "null"}
 cytonet probe runs/longer brains --label area --hold-out phantom3
 
 # your own sections: a folder of images and a table of positions

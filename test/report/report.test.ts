@@ -4,7 +4,7 @@ import { decodeImage } from "../../src/data/decode.ts";
 import { listTicks, smooth } from "../../src/report/charts.ts";
 import { escapeText, formatFixed, formatSigned, formatWhole, html } from "../../src/report/html.ts";
 import { renderReport } from "../../src/report/report.ts";
-import { shortNames } from "../../src/analysis/palette.ts";
+import { colourCodes, inkOn, shortNames } from "../../src/analysis/palette.ts";
 import { judge, sayHeadline, sayResult } from "../../src/report/words.ts";
 import { matchColours } from "../../src/story/parcels.ts";
 import { summariseStory } from "../../src/story/summary.ts";
@@ -109,6 +109,9 @@ test("ticks, running means, numbers, letters, colours", () => {
   expect([formatFixed(-0.004, 2), formatFixed(-0.125, 1), formatFixed(Number.NaN, 2), formatSigned(0.25, 2), formatSigned(-0.001, 2), formatWhole(1234567)]).toEqual(["0.00", "−0.1", "–", "+0.25", "0.00", "1\u202f234\u202f567"]);
   expect(shortNames(["polar", "parietal", "limbic"])).toEqual(["Po", "Pa", "Li"]);
   expect(shortNames(["frontal1", "frontal2"])).toEqual(["1", "2"]);
+  // Blue is the only dark one: black on it has a contrast of 3.7, white one of 5.1.
+  expect(Array.from({ length: 8 }, (_, code) => inkOn(code)).map((ink) => ink === "#fff")).toEqual([false, false, false, false, true, false, false, false]);
+  expect([...colourCodes([4, -1])]).toEqual([0x00, 0x72, 0xb2, 0, 0, 0]);
   // Parcel 1 overlaps area 0 most, parcel 0 gets the better of what is left, and the last takes the last.
   expect(matchColours([[5, 4, 0], [9, 4, 0], [3, 0, 0]], 3)).toEqual([1, 0, 2]);
 });
