@@ -46,7 +46,7 @@ export async function showStory(engine: Engine, settings: StorySettings, signal:
       },
       onTraining({ step, metrics, rate, eta, memory }) {
         curve.add(metrics.divergence);
-        show(`step ${step} of ${steps}: loss ${metrics.loss.toFixed(3)}, ${metrics.divergence.toFixed(3)} above its floor; ${rate.toFixed(0)} patches/s, ${formatBytes(memory)}, ${eta.toFixed(0)} s left`, step / steps);
+        show(`step ${step} of ${steps}: loss ${metrics.loss.toFixed(3)}, ${metrics.divergence.toFixed(3)} above its floor; ${formatBytes(memory)}${Number.isNaN(rate) ? "" : `, ${rate.toFixed(0)} patches/s, ${eta.toFixed(0)} s left`}`, step / steps);
       },
       onProgress: (text, done, total) => show(`${text}: ${done} of ${total}`, done / total),
     });

@@ -33,8 +33,7 @@ export function createProgress(): ProgressLine {
         process.stderr.write(`${text}\n`);
         return;
       }
-      // A longer line would wrap, and the next could not overwrite it.
-      const line = text.slice(0, (process.stderr.columns || 80) - 1); // some terminals say 0
+      const line = fitLine(text, (process.stderr.columns || 80) - 1); // some terminals say 0
       process.stderr.write(`\r${line.padEnd(width)}`);
       width = line.length;
     },
@@ -48,6 +47,13 @@ export function createProgress(): ProgressLine {
       latest = "";
     },
   };
+}
+
+/** A line that does not wrap, so that the next can overwrite it: parts, with two spaces between them, go from the end. */
+export function fitLine(text: string, width: number): string {
+  if (text.length <= width) return text;
+  const end = text.lastIndexOf("  ", width);
+  return end > 0 ? text.slice(0, end) : text.slice(0, width);
 }
 
 /** `93` → `1 min 33 s`. */

@@ -12,6 +12,7 @@ import { createBatches } from "./batches.ts";
 import { saveCheckpoint, startCheckpoints } from "./checkpoint.ts";
 import { FREE_ON_RESUME, type TrainConfig } from "./config.ts";
 import { resolveScales } from "./objective.ts";
+import { createPace } from "./pace.ts";
 import { createRun, resumeRun, type MetricsRecord, type Run } from "./run.ts";
 import { checkContinuation, type TrainState } from "./state.ts";
 import { buildTrainingStep, modelDefinition, type StepMetrics, type TrainingStep } from "./training.ts";
@@ -40,11 +41,11 @@ export interface Progress {
   readonly step: number;
   readonly steps: number;
   readonly metrics: StepMetrics;
-  /** Patches per second since training began here. */
+  /** Patches per second over the latest steps; NaN after the first one here, whose time says how long compiling took. */
   readonly rate: number;
   /** Seconds left at that rate. */
   readonly eta: number;
-  /** Share of the time in which the device waited for patches. */
+  /** Share of that time in which the device waited for patches. */
   readonly waiting: number;
   /** Bytes on the device. */
   readonly memory: number;
@@ -66,6 +67,11 @@ export interface TrainResult {
 const MAX_SKIPPED = 8;
 /** Metrics are flushed to the disk at least this often, in steps. */
 const FLUSH_EVERY = 20;
+
+/** Steps from one TensorBoard record to the next: every step of a run of up to 200, at most 20; the last step has one in any case. */
+export function eventsEvery(steps: number): number {
+  return Math.min(20, Math.ceil(steps / 200));
+}
 
 /**
  * Trains to `config.steps`. The same device, build, configuration and data give the same weights, whether or not the run
@@ -129,6 +135,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     let last: StepMetrics | undefined;
     let skippedInARow = 0;
     let waited = 0;
+    const pace = createPace();
     const began = performance.now();
     const first = done;
     let saved = done;
@@ -153,20 +160,20 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
           `CYTONET_DEBUG=nan names the first operation that makes such a number; a smaller optimizer.learningRate or a larger loss.tau often helps.`,
         ]);
       }
-      const seconds = (performance.now() - began) / 1000;
-      const rate = ((done - first) * batches.patches) / seconds;
+      pace.note(done * batches.patches, performance.now(), waited);
+      const rate = pace.rate();
       options.onProgress?.({
         step: done,
         steps: config.steps,
         metrics: last,
         rate,
         eta: ((config.steps - done) * batches.patches) / rate,
-        waiting: waited / 1000 / seconds,
+        waiting: pace.waiting(),
         memory: engine.device.ledger().total,
       });
       if (pending.length >= FLUSH_EVERY) await flush();
       // Before the checkpoint: an event written after it would be missing where the run is killed in between.
-      if (done % FLUSH_EVERY === 0) await run.appendScalars(done, Date.now() / 1000, scalarsOf(last));
+      if (done % eventsEvery(config.steps) === 0 || done === config.steps) await run.appendScalars(done, Date.now() / 1000, scalarsOf(last));
       if (done % config.checkpoint.every === 0 && done < config.steps) {
         await flush();
         await saveCheckpoint(files, run.checkpoints, await snapshot(), config.checkpoint.keep);

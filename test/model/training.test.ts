@@ -5,10 +5,11 @@ import type { AdapterHandle } from "../../src/host/adapter.ts";
 import { openAdapter } from "../../src/host/node.ts";
 import { generateDataset } from "../../src/phantom/phantom.ts";
 import type { Dataset } from "../../src/data/dataset.ts";
+import { findEventsEnd } from "../../src/data/tfevents.ts";
 import { createEngine, type Engine } from "../../src/engine/engine.ts";
 import type { Files } from "../../src/files.ts";
 import { resolveConfig } from "../../src/model/config.ts";
-import { train, type TrainOptions, type TrainResult } from "../../src/model/trainer.ts";
+import { eventsEvery, train, type TrainOptions, type TrainResult } from "../../src/model/trainer.ts";
 
 let handle: AdapterHandle;
 let engine: Engine;
@@ -54,6 +55,13 @@ describe.each(["tiny", "vit-tiny"])("%s", (preset) => {
       expect(await bytesOf(`again-${preset}/${file}`), file).toBe(whole);
       expect(await bytesOf(`stopped-${preset}/${file}`), file).toBe(whole);
     }
+    // Of the events only the wall times differ: every step has one record, in a run that was stopped too.
+    for (const name of ["whole", "stopped"]) {
+      const events = await files.read(`${name}-${preset}/events.out.tfevents.cytonet`);
+      const ends = Array.from({ length: 11 }, (_, step) => findEventsEnd(events, step));
+      expect(ends.slice(1).every((end, step) => end > ends[step]!), name).toBe(true);
+      expect(ends[10], name).toBe(events.length);
+    }
   });
 });
 
@@ -61,6 +69,10 @@ test("a step too large for the device says so and leaves nothing on it", async (
   const before = engine.device.ledger().total;
   await expect(run("large", { "data.patch": 512, "batch.groups": 512 })).rejects.toThrow(/one tensor takes .*, the device binds at most|takes .*, the device binds at most/);
   expect(engine.device.ledger().total).toBe(before);
+});
+
+test("TensorBoard gets every step of a short run, and about two hundred or more of a long one", () => {
+  expect([1, 200, 201, 1000, 4000, 1e6].map(eventsEvery)).toEqual([1, 1, 2, 5, 20, 20]);
 });
 
 test("another seed gives other weights", async () => {

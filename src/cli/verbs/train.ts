@@ -87,17 +87,17 @@ export async function runTrain(path: string, flags: TrainFlags): Promise<void> {
   }
 }
 
-/** One line: step, loss and how far it is above its floor, gradient norm, rate, memory, time left. */
+/** One line, the most wanted first, because a narrow terminal cuts it: step, time left, loss and how far it is above its floor, rate, gradient norm, memory. */
 export function describeProgress({ step, steps, metrics, rate, eta, waiting, memory }: Progress): string {
   const parts = [
     `step ${step}/${steps}`,
+    ...(Number.isNaN(eta) ? [] : [`${formatSeconds(eta)} left`]),
     `loss ${metrics.loss.toFixed(4)}`,
     `above floor ${metrics.divergence.toFixed(4)}`,
-    `|g| ${metrics.gradientNorm.toPrecision(3)}`,
-    `${rate.toFixed(0)} patches/s`,
-    formatBytes(memory),
+    ...(Number.isNaN(rate) ? [] : [`${rate.toFixed(0)} patches/s`]),
     ...(waiting > 0.1 ? [`${(100 * waiting).toFixed(0)} % waiting for patches`] : []),
-    `${formatSeconds(eta)} left`,
+    `|g| ${metrics.gradientNorm.toPrecision(3)}`,
+    formatBytes(memory),
   ];
   return parts.join("  ");
 }
