@@ -1,12 +1,30 @@
-// What a dispatch costs the host: plans of 1 and of 1,000 dispatches replayed, until the call returns and until the result is there.
+// What the host's side costs: plans replayed beside a bare loop over Dawn, a first result from a cold start, a variant rendered and linted.
 //
 //   node bench/host.mjs        needs a built dist/ (npm run build); CYTONET_ADAPTER chooses the adapter
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import Benchmark from "benchmark";
-import { createEngine, f32, openAdapter, ops } from "../dist/index.js";
+import { createEngine, f32, kernels, lintVariant, openAdapter, ops, renderBlueprint } from "../dist/index.js";
+import { openBare, prepareBare } from "./bare.mjs";
 
 const handle = await openAdapter();
 const engine = await createEngine(handle);
 const x = new Float32Array(64).fill(0.5);
+const COUNT = 1000;
+
+const median = (values) => {
+  const sorted = [...values].sort((a, b) => a - b);
+  return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
+};
+const print = (name, text) => process.stdout.write(`${name.padEnd(34)} ${text}\n`);
+const side = (ours, bare, unit) => `${ours.toFixed(2).padStart(9)} ${unit}   bare ${bare.toFixed(2).padStart(9)} ${unit}`;
+const fail = (error) => {
+  process.stderr.write(`${error.message}\n`);
+  process.exit(70);
+};
 
 /** A plan of `count` dispatches, each of the one before: nothing to share, nothing to fuse. */
 async function chain(count) {
@@ -23,35 +41,85 @@ async function chain(count) {
   return plan;
 }
 
-const suite = new Benchmark.Suite();
-const rows = [];
-for (const count of [1, 1000]) {
-  const plan = await chain(count);
-  let calls = 0;
-  let inCall = 0;
-  suite.add(`${count} dispatches`, {
-    defer: true,
-    minSamples: 20,
-    fn(deferred) {
-      const start = performance.now();
-      const running = plan.run({ x });
-      inCall += performance.now() - start;
-      calls++;
-      running.then(() => deferred.resolve(), (error) => {
-        process.stderr.write(`${error.message}\n`);
-        process.exit(70);
-      });
-    },
-    onComplete: ({ target }) => rows.push({ count, microseconds: target.stats.mean * 1e6, rme: target.stats.rme, call: (inCall / calls) * 1e3 }),
-  });
+/** The kernel of the chain as the bare loop needs it: what the engine would render, with its uniforms packed by hand. */
+function bareProblem(plan, count) {
+  const node = plan.program.nodes[0];
+  const uniforms = new Uint32Array(8);
+  node.kernel.dims.forEach((dim, i) => (uniforms[3 + i] = node.numbers[dim]));
+  node.kernel.scalars.forEach((scalar, i) => (new Float32Array(uniforms.buffer)[3 + node.kernel.dims.length + i] = node.numbers[scalar]));
+  return { code: renderBlueprint(node.kernel, plan.blueprints[0]).code, uniforms, buffers: [256, 256], size: [1, 1, 1], count };
 }
+
+// 1. Replays beside a bare loop, in turns: the time of the call, and that to the result.
+const plan = await chain(COUNT);
+const bareDevice = await openBare(handle.name);
+const bare = await prepareBare(bareDevice.device, bareProblem(plan, COUNT));
+const samples = { ours: { call: [], result: [] }, bare: { call: [], result: [] } };
+for (let round = 0; round < 60; round++) {
+  for (const who of round % 2 ? ["ours", "bare"] : ["bare", "ours"]) {
+    const began = performance.now();
+    let called = 0;
+    let running;
+    if (who === "ours") {
+      running = plan.run({ x });
+      called = performance.now();
+    } else running = bare.run(x, () => (called = performance.now()));
+    await running;
+    if (round < 10) continue;
+    samples[who].call.push((1e3 * (called - began)) / COUNT);
+    samples[who].result.push((1e3 * (performance.now() - began)) / COUNT);
+  }
+}
+for (const part of ["call", "result"]) {
+  const ratio = median(samples.ours[part].map((time, i) => time / samples.bare[part][i]));
+  print(`a dispatch of ${COUNT}, ${part === "call" ? "in the call" : "to the result"}`, `${side(median(samples.ours[part]), median(samples.bare[part]), "µs")}   ratio ${ratio.toFixed(2)}`);
+}
+plan.dispose();
+
+// 2. First results from cold starts, in turns: a process from its start to its end.
+const folder = mkdtempSync(join(tmpdir(), "cytonet-cold-"));
+try {
+  const small = await chain(1);
+  const problem = join(folder, "problem.json");
+  const described = bareProblem(small, 1);
+  writeFileSync(problem, JSON.stringify({ ...described, uniforms: [...described.uniforms] }));
+  small.dispose();
+  const here = (file) => fileURLToPath(new URL(file, import.meta.url));
+  const start = (file, ...args) => {
+    const began = performance.now();
+    execFileSync(process.execPath, [here(file), handle.name, ...args], { stdio: ["ignore", "ignore", "ignore"] });
+    return performance.now() - began;
+  };
+  const cold = { ours: [], bare: [] };
+  for (let round = 0; round < 8; round++) {
+    const ours = start("cold.mjs");
+    const other = start("bare.mjs", problem);
+    if (round === 0) continue;
+    cold.ours.push(ours);
+    cold.bare.push(other);
+  }
+  print("first result of a cold process", `${side(median(cold.ours), median(cold.bare), "ms")}   ratio ${median(cold.ours.map((time, i) => time / cold.bare[i])).toFixed(2)}`);
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+// 3. One variant rendered and linted, by the catalogue's mean; and single replays, with the statistics of `benchmark`.
+const variants = Object.values(kernels).flatMap((kernel) => Object.keys(kernel.variants).map((variant) => ({ kernel, blueprint: { kernel: kernel.name, variant, dtype: "f32", flags: [], constants: {} } })));
+let turn = 0;
+const single = await chain(1);
+const suite = new Benchmark.Suite();
+suite.add("a variant rendered and linted", {
+  defer: true,
+  fn(deferred) {
+    const { kernel, blueprint } = variants[turn++ % variants.length];
+    // A copy, because what is known of a kernel is kept by its object.
+    lintVariant({ ...kernel }, blueprint).then((mistakes) => (mistakes.length > 0 ? fail(new Error(mistakes[0])) : deferred.resolve()), fail);
+  },
+});
+suite.add("a replay of one dispatch", { defer: true, fn: (deferred) => void single.run({ x }).then(() => deferred.resolve(), fail) });
+suite.on("cycle", ({ target }) => print(target.name, `${(1e6 * target.stats.mean).toFixed(2).padStart(9)} µs ±${target.stats.rme.toFixed(1)} %`));
 await new Promise((done) => suite.on("complete", done).run());
 
-for (const { count, microseconds, rme, call } of rows)
-  process.stdout.write(`${String(count).padStart(5)} dispatches   ${call.toFixed(1).padStart(9)} µs in the call   ${microseconds.toFixed(1).padStart(10)} µs to the result ±${rme.toFixed(1)} %\n`);
-const [one, many] = rows;
-const per = (of) => ((of(many) - of(one)) / (many.count - one.count)).toFixed(2);
-process.stdout.write(`per dispatch       ${per((row) => row.call).padStart(9)} µs in the call   ${per((row) => row.microseconds).padStart(10)} µs to the result\n`);
 engine.dispose();
 handle.close();
 process.exit(0);

@@ -10,7 +10,8 @@ export { createMemoryFiles } from "./host/files-memory.ts";
 export { createEngine, f32, i32, u32, type Engine, type EngineOptions, type PlanOptions } from "./engine/engine.ts";
 export type { Device, Fingerprint, Ledger } from "./engine/device.ts";
 export type { InputSpec, Plan, PlanStatistics } from "./engine/plan.ts";
-export type { Timing } from "./engine/timing.ts";
+export type { HostSpan, Span, Timeline, Timing } from "./engine/timing.ts";
+export { addToPanel } from "./engine/panel.ts";
 export { constant, dispatch, scope, withGradient, type Tensor } from "./engine/trace.ts";
 export { parseDebug, DEBUG_SWITCHES, type DebugSwitch } from "./engine/debug.ts";
 export { DeviceError, DeviceLost, formatBytes, OutOfMemory, ShaderError, ShapeError, Unavailable } from "./engine/errors.ts";
@@ -21,11 +22,17 @@ export * as kernels from "../kernels/index.ts";
 export * as ops from "./ops/index.ts";
 export { as, defineKernel, read, update, when, write, type Kernel, type KernelSpec, type Traits } from "./kernel/define.ts";
 export { type Blueprint, blueprintKey } from "./kernel/blueprint.ts";
+export { renderBlueprint } from "./kernel/layout.ts";
+export { lintVariant } from "./workbench/bench.ts";
 export { checkId, listChecks, runCheck, type CheckCase, type CheckResult } from "./engine/check.ts";
 export { runConcurrently } from "./engine/concurrent.ts";
 export { checkGradient } from "./ops/gradcheck.ts";
 export type { GradientCase } from "./ops/gradient-case.ts";
 export { GRADIENT_CASES } from "./ops/cases.ts";
+export { profile, type ProfileOptions, type ProfileReport, type ProfileRow } from "./profile/profile.ts";
+export { createEmbeddingSubject, createTrainingSubject, type Subject } from "./profile/subjects.ts";
+export { toTrace, type TraceDocument } from "./profile/trace.ts";
+export { renderProfile } from "./profile/page.ts";
 export { benchKernels, type BenchOptions, type BenchReport, type BenchRow } from "./bench/bench.ts";
 
 // The model: configuration, presets, training, embedding.

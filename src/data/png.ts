@@ -1,5 +1,6 @@
 // PNG reading and writing on top of fflate: every valid file of the specification, nothing that is damaged.
-import { Unzlib, zlibSync } from "fflate";
+// The entry without worker threads, which are not used here and cost time at every start.
+import { Unzlib, zlibSync } from "fflate/browser";
 import { badImage, checkImageSize, type Image, type ImageHeader } from "./image.ts";
 
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a] as const;

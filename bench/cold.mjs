@@ -1,0 +1,8 @@
+// The first result of a cold process by the library: y = 0.5 x of 64 numbers. Argument: the adapter.
+import { createEngine, f32, openAdapter, ops } from "../dist/index.js";
+
+const handle = await openAdapter({ adapter: process.argv[2] });
+const engine = await createEngine(handle);
+const plan = await engine.plan(({ x }) => ({ y: ops.scale(x, 0.5) }), { x: f32(64) });
+const { y } = await plan.run({ x: new Float32Array(64).fill(0.5) });
+process.stdout.write(`${y[0]}\n`, () => process.exit(0));
