@@ -65,6 +65,7 @@ abbr{text-decoration:none}
 .swatch{display:inline-grid;place-items:center;min-width:1.35rem;height:1.35rem;margin-right:.35rem;padding:0 .2rem;border-radius:5px;color:#111;font:700 .72rem/1 system-ui,sans-serif;font-style:normal;vertical-align:-.15rem}
 .map h3{display:flex;flex-wrap:wrap;gap:.3rem .7rem;align-items:baseline;margin-top:2rem}
 .map p{margin-bottom:.5rem}
+.map + p{margin-top:1.4rem}
 .tag{padding:.05rem .55rem;border:1px solid var(--accent);border-radius:99px;color:var(--accent);font-size:.78rem;font-weight:600}
 .tag.seen{border-color:var(--line);color:var(--quiet);font-weight:400}
 .panels{display:grid;grid-template-columns:repeat(6,1fr);gap:1rem .9rem}
