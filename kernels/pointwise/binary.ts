@@ -50,7 +50,7 @@ export const binary = defineKernel({
       },
       params: { ROWS: [1, 4, 8] },
       legal: ({ d0, d1, d2, d3, a0, a1, a2, a3, b0, b1, b2, b3, na, nb, n }) =>
-        n % 4 === 0 && na % 4 === 0 && nb % 4 === 0 && isStretch([d0, d1, d2, d3], [a0, a1, a2, a3]) && isStretch([d0, d1, d2, d3], [b0, b1, b2, b3]),
+        Math.max(na, nb) === n && n % 4 === 0 && na % 4 === 0 && nb % 4 === 0 && isStretch([d0, d1, d2, d3], [a0, a1, a2, a3]) && isStretch([d0, d1, d2, d3], [b0, b1, b2, b3]),
     },
   },
   flops: ({ n }) => n,

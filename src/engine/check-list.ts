@@ -58,7 +58,7 @@ export function listChecks(kernel: Kernel, options: ListOptions = {}): CheckCase
         own.push(...drawShapes(declared, traits));
         if (dtype === "f32") own.push(...otherConstants(declared, traits), ...otherOrders(declared, traits));
       }
-      checks.push(...own.filter((check, i) => own.findIndex((other) => checkId(other) === checkId(check)) === i));
+      checks.push(...new Map(own.map((check) => [checkId(check), check])).values());
     }
   return checks;
 }

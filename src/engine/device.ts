@@ -1,6 +1,7 @@
 // The device: features and limits asked for and recorded, every buffer counted, every error turned into an exception with a name.
 import type { AdapterHandle } from "../host/adapter.ts";
 import type { Traits } from "../kernel/define.ts";
+import { hashText } from "../kernel/tuning.ts";
 import { UserError } from "../errors.ts";
 import { DeviceError, DeviceLost, OutOfMemory, Unavailable, formatBytes } from "./errors.ts";
 
@@ -41,6 +42,11 @@ export interface Fingerprint {
   readonly toggles: readonly string[];
   readonly limits: Readonly<Record<string, number>>;
   readonly subgroups: readonly [number, number];
+}
+
+/** A hash of the whole fingerprint: what was measured on one device holds for one with the same hash only. */
+export function identifyDevice({ features, toggles, ...rest }: Fingerprint): string {
+  return hashText(JSON.stringify([Object.entries({ ...rest, limits: Object.entries(rest.limits).sort() }).sort(([x], [y]) => (x < y ? -1 : 1)), [...features].sort(), [...toggles].sort()]));
 }
 
 export interface Device {

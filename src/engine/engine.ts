@@ -2,6 +2,7 @@
 import type { AdapterHandle } from "../host/adapter.ts";
 import type { Blueprint } from "../kernel/blueprint.ts";
 import { type Dtype, type HostArray, bytesOf, describeMismatch, hostArrayOf, storageBytes } from "../kernel/dtype.ts";
+import type { TuningTable } from "../kernel/tuning.ts";
 import type { DebugSwitch } from "./debug.ts";
 import { BUFFER_USAGE } from "./constants.ts";
 import { openDevice, type Device } from "./device.ts";
@@ -15,6 +16,8 @@ export interface EngineOptions {
   readonly debug?: ReadonlySet<DebugSwitch>;
   /** Receives lines of debug output. */
   readonly log?: (line: string) => void;
+  /** Blueprints that were measured to be fastest, for plans to take; without it kernels choose by the device's traits. */
+  readonly tuning?: TuningTable;
 }
 
 export interface PlanOptions {
@@ -140,7 +143,7 @@ export async function createEngine(handle: AdapterHandle, options: EngineOptions
       );
       const { result, nodes } = trace(() => build(Object.fromEntries(tensors) as Parameters<typeof build>[0]));
       const outputs = new Map(Object.entries(result).map(([name, tensor]) => [name, tensor.storage]));
-      const context = { device, pipelines, debug, log, ...(planOptions.pinned ? { pinned: planOptions.pinned } : {}) };
+      const context = { device, pipelines, debug, log, ...(options.tuning ? { tuning: options.tuning } : {}), ...(planOptions.pinned ? { pinned: planOptions.pinned } : {}) };
       return buildPlan(context, planOptions.label ?? "without a label", { nodes, outputs }, tensors);
     },
     dispose() {

@@ -1,12 +1,13 @@
 // A plan: a traced program with its memory laid out, its pipelines compiled and its bind groups made, ready to be replayed.
-import { type Blueprint, blueprintKey, chooseBlueprint, constantsOf, tryVariant, variantOf } from "../kernel/blueprint.ts";
+import { type Blueprint, type Problem, blueprintKey, chooseBlueprint, constantsOf, tryVariant, variantOf } from "../kernel/blueprint.ts";
 import { activeArgs } from "../kernel/define.ts";
 import { type Dtype, type HostArray, bytesOf, describeMismatch, hostArrayOf, storageBytes } from "../kernel/dtype.ts";
 import { packUniforms, uniformBytes } from "../kernel/layout.ts";
+import type { TuningTable } from "../kernel/tuning.ts";
 import { cutGrid } from "./cut.ts";
 import type { DebugSwitch } from "./debug.ts";
 import { BUFFER_USAGE } from "./constants.ts";
-import type { Device } from "./device.ts";
+import { identifyDevice, type Device } from "./device.ts";
 import { DeviceError, ShapeError, Unavailable, formatBytes } from "./errors.ts";
 import { layOut, type MemoryLayout } from "./layout.ts";
 import { addToPanel } from "./panel.ts";
@@ -28,6 +29,9 @@ export interface PlanStatistics {
   readonly dispatches: number;
   readonly submits: number;
   readonly pipelines: number;
+  /** Dispatches whose blueprint comes from a tuning table, and from a resumed run. */
+  readonly tuned: number;
+  readonly pinned: number;
   readonly flops: number;
   readonly bytesMoved: number;
   readonly memory: Pick<MemoryLayout, "tensorBytes" | "arenaBytes">;
@@ -60,6 +64,8 @@ export interface PlanContext {
   readonly log: (line: string) => void;
   /** Blueprints to use instead of the kernel's own choice, by the key of the problem. */
   readonly pinned?: ReadonlyMap<string, Blueprint>;
+  /** What was measured to be fastest on this device: where nothing is pinned, instead of the kernel's own choice. */
+  readonly tuning?: TuningTable;
 }
 
 /** Identifies a problem across runs: what a checkpoint pins a blueprint to. */
@@ -75,6 +81,20 @@ function findPinned({ pinned, device }: PlanContext, node: Dispatch): Blueprint 
   return "blueprint" in tried && blueprintKey(tried.blueprint) === blueprintKey(blueprint) ? blueprint : undefined;
 }
 
+/** The tuned blueprint, where an entry for this very kernel, device, type, flags and sizes says so, and it can run. */
+export function findTuned(tuning: TuningTable | undefined, device: Device, node: Problem): Blueprint | undefined {
+  const entry = tuning?.find(node, identifyDevice(device.fingerprint));
+  // Where nothing was faster the kernel goes on choosing: it knows the sizes, of which an entry has a bucketful.
+  if (!entry || entry.ratio >= 1) return undefined;
+  const { choice } = entry;
+  const variant = node.kernel.variants[choice.variant];
+  if (!variant) return undefined;
+  const params = Object.entries(choice.params ?? {});
+  if (params.some(([name, value]) => !variant.params?.[name]?.includes(value))) return undefined;
+  const tried = tryVariant(node, device.traits, choice.variant, choice.params ?? {});
+  return "blueprint" in tried ? tried.blueprint : undefined;
+}
+
 /** Builds a plan from a traced program. `inputs` are the storages that a run fills. */
 export async function buildPlan(context: PlanContext, label: string, traced: Program, inputs: ReadonlyMap<string, Tensor>): Promise<Plan> {
   const { device, pipelines, debug, log } = context;
@@ -82,9 +102,15 @@ export async function buildPlan(context: PlanContext, label: string, traced: Pro
   const limits = device.fingerprint.limits;
   const layout = layOut(program, { alignment: 256, maxBuffer: limits["maxBufferSize"] ?? 0, maxBinding: limits["maxStorageBufferBindingSize"] ?? 0 });
 
-  const chosen = program.nodes.map((node) =>
-    node.kind === "dispatch" ? (findPinned(context, node) ?? chooseBlueprint(node, device.traits)) : undefined,
-  );
+  const origin = { pinned: 0, tuned: 0 };
+  const chosen = program.nodes.map((node) => {
+    if (node.kind !== "dispatch") return undefined;
+    const pinned = findPinned(context, node);
+    const tuned = pinned ? undefined : findTuned(context.tuning, device, node);
+    if (pinned) origin.pinned++;
+    if (tuned) origin.tuned++;
+    return pinned ?? tuned ?? chooseBlueprint(node, device.traits);
+  });
   const compiled = await Promise.all(program.nodes.map((node, i) => (node.kind === "dispatch" ? pipelines.get(node.kernel, chosen[i]!) : undefined)));
 
   const own: GPUBuffer[] = [];
@@ -161,6 +187,7 @@ export async function buildPlan(context: PlanContext, label: string, traced: Pro
     dispatches: built.steps.reduce((sum, step) => sum + (step.kind === "dispatch" ? step.pieces.length : 1), 0),
     submits: submits.length,
     pipelines: new Set(chosen.filter((b) => b !== undefined).map(blueprintKey)).size,
+    ...origin,
     flops: program.nodes.reduce((sum, node) => sum + flopsOf(node), 0),
     bytesMoved: program.nodes.reduce((sum, node) => sum + bytesMoved(node), 0),
     memory: { tensorBytes: layout.tensorBytes, arenaBytes: layout.arenaBytes },
@@ -260,7 +287,7 @@ function printLedger(label: string, device: Device, ownBytes: number): string {
 }
 
 function describe(label: string, s: PlanStatistics, layout: MemoryLayout, steps: readonly Step[]): string {
-  const lines = [`plan ${label}: ${s.dispatches} dispatches, ${s.pipelines} pipelines, ${(s.flops / 1e9).toFixed(3)} GFLOP, ${formatBytes(s.bytesMoved)} moved`];
+  const lines = [`plan ${label}: ${s.dispatches} dispatches, ${s.pipelines} pipelines, ${(s.flops / 1e9).toFixed(3)} GFLOP, ${formatBytes(s.bytesMoved)} moved; ${s.tuned} dispatches tuned, ${s.pinned} pinned`];
   for (const report of s.reports) {
     lines.push(`  ${report.pass}: ${report.before} → ${report.after} operations, saves ${(report.savedFlops / 1e6).toFixed(3)} MFLOP and ${formatBytes(report.savedBytes)}`);
     for (const change of report.changes) lines.push(`    ${change}`);

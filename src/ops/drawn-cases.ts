@@ -19,7 +19,7 @@ import { softmax } from "./softmax.ts";
 import { spatialNce, unitRows } from "./spatial-nce.ts";
 
 /** Cases of each op. */
-const DRAWS = 22;
+const DRAWS = 24;
 
 /** What a drawing asks for: whole numbers, choices and shapes. */
 interface Dice {

@@ -67,6 +67,41 @@ describe("cytonet check", () => {
   });
 });
 
+describe("cytonet check, stopped or asked for other things", () => {
+  test("keeps what it has run when it is stopped, says that it is not all, and ends with the signal's code", async () => {
+    const { code, stdout } = await runProgram(["check", "--format", "jsonl"], {
+      onStart: (child) => void child.stdout?.once("data", () => child.kill("SIGTERM")),
+    });
+    expect(code).toBe(143);
+    const lines = stdout.trimEnd().split("\n").map((line) => JSON.parse(line) as { check?: string; status?: string; complete?: boolean; summary?: { forward: { passed: number } } });
+    const last = lines.pop();
+    expect(last?.complete).toBe(false);
+    expect(lines.length).toBeGreaterThan(0);
+    expect(last?.summary?.forward.passed).toBe(lines.filter(({ status }) => status === "passed").length);
+  });
+
+  test("says what the device takes, and why not", async () => {
+    const { code, stdout } = await runProgram(["check", "softmax", "--mode", "support", "--format", "json"]);
+    expect(code).toBe(0);
+    const { rows } = JSON.parse(stdout) as { rows: { kernel: string; variant: string; taken: number; cases: number; reason: string | null }[] };
+    expect(new Set(rows.map(({ variant }) => variant))).toEqual(new Set(["naive", "workgroup", "subgroup", "lanes"]));
+    for (const { taken, cases, reason } of rows) expect(reason === null).toBe(taken === cases);
+  });
+
+  test("measures functions over all numbers of f16", async () => {
+    const { code, stdout } = await runProgram(["check", "elementary", "--mode", "accuracy", "--format", "json"]);
+    expect(code).toBe(0);
+    const { rows, complete } = JSON.parse(stdout) as { complete: boolean; rows: { kind: string; name: string; count: number; maxUlp: number }[] };
+    expect(complete).toBe(true);
+    const functions = rows.filter(({ kind }) => kind === "function");
+    // Of an f16 computed in f32: at most the other neighbour is taken, and the error of f32 is a 2^-13th of that ulp.
+    for (const { name, maxUlp } of functions.filter(({ name: one }) => /\+(square|sqrt)$/.test(one))) expect(maxUlp, name).toBeLessThanOrEqual(1 + 2 ** -10);
+    // 4 functions × 2 variants wherever f16 exists, as on both adapters of the tests.
+    expect(functions).toHaveLength(8);
+    expect(functions.every(({ count }) => count > 30000)).toBe(true);
+  });
+});
+
 describe("--output", () => {
   test.each(FORMATS)("%s: the same bytes as stdout would get, and no other file", async (format) => {
     const file = join(folder, `check.${format}`);

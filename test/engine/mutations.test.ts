@@ -1,0 +1,109 @@
+// Kernels broken on purpose, in the ways in which kernels break: the check must find each, and say what it is.
+import { describe, expect, test } from "vitest";
+import { attention } from "../../kernels/attention/attention.ts";
+import { conv2dDw } from "../../kernels/conv/conv2d_dw.ts";
+import { layerNormDx } from "../../kernels/norm/layer-norm.ts";
+import { matmul } from "../../kernels/matmul/matmul.ts";
+import { reduce } from "../../kernels/reduce/reduce.ts";
+import { scale } from "../../kernels/pointwise/scale.ts";
+import { softmax, softmaxDx } from "../../kernels/softmax/softmax.ts";
+import * as catalogue from "../../kernels/index.ts";
+import { listChecks, runCheck } from "../../src/engine/check.ts";
+import { lintBarriers } from "../../src/kernel/barriers.ts";
+import type { Kernel } from "../../src/kernel/define.ts";
+import { gradients } from "../../src/ops/grad.ts";
+import { checkGradient } from "../../src/ops/gradcheck.ts";
+import { withGradient } from "../../src/engine/trace.ts";
+import { negate } from "../../src/ops/scale.ts";
+import { tanh } from "../../src/ops/activation.ts";
+import { useEngine } from "../support/engine.ts";
+
+const engine = useEngine();
+
+/** The same kernel with one piece of one template replaced; the piece must be there. */
+function mutate(kernel: Kernel, variant: string, piece: string, by: string): Kernel {
+  const { source } = kernel.variants[variant]!;
+  expect(source).toContain(piece);
+  return { ...kernel, name: `${kernel.name} with ${by}`, variants: { ...kernel.variants, [variant]: { ...kernel.variants[variant]!, source: source.replace(piece, by) } } };
+}
+
+/** What the check says of the first failing cases of a variant, in f32, until it has said all that is expected, or of eight. */
+async function complain(kernel: Kernel, variant: string, expected: readonly RegExp[], scattered = false): Promise<string> {
+  const { traits } = engine().device;
+  const checks = listChecks(kernel, { ragged: true, traits }).filter((check) => check.variant === variant && check.dtype === "f32" && check.params === undefined && (check.scattered ?? false) === scattered);
+  const said: string[] = [];
+  for (const check of checks) {
+    const result = await runCheck(engine(), check);
+    if (result.status === "failed") said.push(result.reason ?? "");
+    if (said.length === 8 || expected.every((words) => words.test(said.join("\n")))) break;
+  }
+  return said.join("\n");
+}
+
+describe("a mutant is named", () => {
+  test.each([
+    ["an off-by-one at the last row of a tile", matmul, "tile64", "i + 16u * r < u.m; r++", "i + 16u * r + 1u < u.m; r++", /c\[\d+\] was never written/],
+    ["an off-by-one at the last column", matmul, "scalar", "p < u.k; p++", "p + 1u < u.k; p++", /c\[\d+\] is .*, expected/],
+    ["a tail that is left out", scale, "vector", "i < u.n / 4u", "i + 1u < u.n / 4u", /y\[\d+\] was never written/],
+    ["a tail of pixels that is left out", conv2dDw, "tiled", "if (k < end &&", "if (k + 1u < end &&", /parts\[\d+\] is .*, expected/],
+    ["the wrong sign of a gradient", softmaxDx, "lanes", "* (vec4f(dy[at]) - sum)", "* (sum - vec4f(dy[at]))", /the sign is wrong/],
+    ["the wrong sign in a workgroup", layerNormDx, "workgroup", "Elem(s * (g", "Elem(-s * (g", /the sign is wrong/],
+    ["a factor that is left out", reduce, "columns", "v0 *= u.scale;", "v0 *= 2.0 * u.scale;", /they are 2 times what is expected/],
+    ["results of other workgroups as inputs", scale, "naive", "y[i] =", "y[i] = Elem(1e-3) * y[max(i, 64u) - 64u] +", /workgroups depend on each other/],
+    ["sums that all workgroups add to", reduce, "naive", "y[i] =", "y[i % 64u] = y[i % 64u] +", /workgroups depend on each other|was never written/],
+    ["memory that is read before it is written", softmax, "naive", "y[start + j] = ", "y[start + j] = 0.5 * y[start + j] + 0.5 * ", /depends on what lay in the outputs before/],
+  ])("%s", async (_, kernel, variant, piece, by, words) => {
+    expect(await complain(mutate(kernel, variant, piece, by), variant, [words])).toMatch(words);
+  });
+
+  // Found twice: in the text, and by running it with the invocations of a workgroup in other places.
+  test.each([
+    ["between a write and a tree", reduce, "workgroup", 1, false],
+    // The first invocation runs first, so that nobody is too early: only in other places it is late.
+    ["before all read what the first wrote", softmax, "workgroup", 2, true],
+    ["before a tile is read", attention, "tiled", 2, false],
+    ["before a tile is overwritten", conv2dDw, "tiled", 1, false],
+  ] as const)("a missing barrier %s", async (_, kernel, variant, nth, scattered) => {
+    const pieces = kernel.variants[variant]!.source.split("workgroupBarrier();");
+    const source = pieces.map((piece, i) => (i === 0 ? piece : i === nth ? `/* none */;${piece}` : `workgroupBarrier();${piece}`)).join("");
+    const mutant = { ...kernel, name: `${kernel.name} without barrier ${nth}`, variants: { ...kernel.variants, [variant]: { ...kernel.variants[variant]!, source } } };
+    const [text, run] = [/without a workgroupBarrier between them/, /invocations of a workgroup depend on their order, a barrier is missing/];
+    const found = await complain(mutant, variant, [text, run], scattered);
+    expect(found).toMatch(text);
+    expect(found).toMatch(run);
+  });
+});
+
+test("the text of every template has the barriers it needs, and all but one that could go are needed", () => {
+  const unneeded: string[] = [];
+  const lint = (kernel: Kernel, variant: string) =>
+    Object.values(kernel.cases).flatMap(({ flags = [] }) => lintBarriers(kernel, { kernel: kernel.name, variant, dtype: "f32", flags: [...flags].sort(), constants: {} }));
+  for (const kernel of Object.values<Kernel>(catalogue))
+    for (const [name, variant] of Object.entries(kernel.variants)) {
+      expect(lint(kernel, name)).toEqual([]);
+      const pieces = variant.source.split("workgroupBarrier();");
+      for (let i = 1; i < pieces.length; i++) {
+        const source = [pieces.slice(0, i).join("workgroupBarrier();"), pieces.slice(i).join("workgroupBarrier();")].join("");
+        if (lint({ ...kernel, variants: { ...kernel.variants, [name]: { ...variant, source } } }, name).length === 0) unneeded.push(`${kernel.name}.${name}, barrier ${i}`);
+      }
+    }
+  // The first invocation of a row reads what it alone writes next.
+  expect(unneeded).toEqual(["spatial_nce.block, barrier 5"]);
+});
+
+test("a barrier missing in a library is found where the library is used", () => {
+  const total = layerNormDx.libraries["total"]!;
+  const broken = { ...layerNormDx, libraries: { ...layerNormDx.libraries, total: total.replace("  workgroupBarrier();\n  return", "  return") } };
+  const found = lintBarriers(broken, { kernel: broken.name, variant: "workgroup", dtype: "f32", flags: [], constants: {} });
+  expect(found.join()).toMatch(/lib\/total\.wgsl:\d+: reads totals\[0\]/);
+});
+
+test("the wrong sign of a gradient rule is named", async () => {
+  const result = await checkGradient(engine(), {
+    name: "tanh with the wrong sign",
+    inputs: { x: { shape: [13] } },
+    build: ({ x }) => withGradient(tanh(x!), "wrong", [x!], (dy) => [() => negate(gradients(tanh(x!), [x!], dy)[0]!)]),
+  });
+  expect(result.status).toBe("failed");
+  expect(result.reason).toMatch(/the sign is wrong/);
+});
