@@ -97,6 +97,16 @@ export function formatCsvRow(fields: readonly string[]): string {
   return `${fields.map((field) => (/[",\r\n]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field)).join(",")}\n`;
 }
 
+/** Whether f32, in which positions are kept, can hold a number. */
+export function isStorable(value: number): boolean {
+  return Number.isFinite(Math.fround(value));
+}
+
+/** What was expected instead of a number that is none, or that is beyond f32. */
+export function describeNumber(value: number | undefined): string {
+  return value === undefined ? "expected a finite number" : "expected a number within ±3.4e38";
+}
+
 /** A decimal number in the usual notation, or undefined; "nan", "inf", "0x10" and "" are none. */
 export function parseNumber(text: string): number | undefined {
   if (!/^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$/.test(text)) return undefined;

@@ -1,7 +1,7 @@
 // Turns a folder of images and a CSV of positions into a dataset; everything particular to one set is in the options.
 import { EXIT_CODES, UserError } from "../errors.ts";
 import { joinPath, type Files } from "../files.ts";
-import { parseCsv, parseNumber, type Table } from "./csv.ts";
+import { describeNumber, isStorable, parseCsv, parseNumber, type Table } from "./csv.ts";
 import { DATASET_SCHEMA, PLACE_COLUMNS, POSITION_COLUMNS, type Dataset, type Manifest, type Section } from "./dataset.ts";
 import { decodeImage } from "./decode.ts";
 import type { ImportOptions } from "./import-options.ts";
@@ -44,15 +44,21 @@ async function readTable(files: Files, path: string): Promise<Table> {
   return parseCsv(await files.read(path), path);
 }
 
+/** Leaves out rows of a wrong length, each with its mistake: their cells are shifted, and would be blamed on the wrong columns. */
+function keepWholeRows(table: Table, mistakes: Mistakes): Table {
+  const whole = table.rows.flatMap((row, i) => {
+    if (row.length === table.header.length) return [i];
+    mistakes.add(`${table.name}:${table.lines[i]}`, `${row.length} fields, expected ${table.header.length} as in the header`, "correct the row; fields with commas need quotes");
+    return [];
+  });
+  return { ...table, rows: whole.map((i) => table.rows[i]!), lines: Uint32Array.from(whole, (i) => table.lines[i]!) };
+}
+
 async function readTables(files: Files, options: ImportOptions, mistakes: Mistakes): Promise<Tables> {
-  const positions = await readTable(files, joinPath(options.source, options.table));
-  const sections = options.sectionsTable === undefined ? undefined : await readTable(files, joinPath(options.source, options.sectionsTable));
+  const read = async (name: string): Promise<Table> => keepWholeRows(await readTable(files, joinPath(options.source, name)), mistakes);
+  const positions = await read(options.table);
+  const sections = options.sectionsTable === undefined ? undefined : await read(options.sectionsTable);
   const sectionRows = new Map<string, number>();
-  for (const table of [positions, sections]) {
-    table?.rows.forEach((row, i) => {
-      if (row.length !== table.header.length) mistakes.add(`${table.name}:${table.lines[i]}`, `${row.length} fields, expected ${table.header.length} as in the header`, "correct the row; fields with commas need quotes");
-    });
-  }
   if (sections !== undefined) {
     const key = options.sectionKey ?? options.section;
     const at = sections.header.indexOf(key);
@@ -166,7 +172,14 @@ function draftSections(options: ImportOptions, tables: Tables, datasetName: stri
         if (positions.header.includes(column) || sections?.header.includes(column)) return cell(column).value;
         return column === "section" ? draft.id : column === "brain" ? draft.brain : String(draft.zMm);
       });
-    draft.source = joinPath(options.source, fill(options.image));
+    const image = fill(options.image);
+    // The template is the user's own and may lead anywhere; the cells of a table from elsewhere may not.
+    const outside = (path: string): number => path.split(/[/\\]/).filter((part) => part === "..").length;
+    if (outside(image) > outside(options.image) || /^([/\\]|[A-Za-z]:)/.test(image) !== /^([/\\]|[A-Za-z]:)/.test(options.image)) {
+      mistakes.add(draft.where, `the image of section "${draft.id}" would be ${image}, expected a path inside ${options.source}`, "correct the cells that --image takes");
+      continue;
+    }
+    draft.source = joinPath(options.source, image);
     // Names stay apart whatever rule made them: a brain called like a section shares no space with it.
     draft.space = options.spaceBy === "section" ? `section ${draft.id}` : options.spaceBy === "brain" ? `brain ${draft.brain}` : fill(options.spaceBy);
   }
@@ -197,9 +210,10 @@ function nameFiles(drafts: readonly Draft[]): void {
   }
 }
 
-/** Decodes every image once: a dataset never holds one that cannot be read. */
+/** Decodes every image once: a dataset never holds one that cannot be read. Sections whose image is not known have their mistake already. */
 async function measureImages(files: Files, drafts: readonly Draft[], mistakes: Mistakes): Promise<void> {
   for (const draft of drafts) {
+    if (draft.source === "") continue;
     try {
       if ((await files.size(draft.source)) === undefined) {
         mistakes.addMissing(draft.source, `no such image, for section "${draft.id}" (${draft.where})`, "correct --image or put the file there");
@@ -228,13 +242,14 @@ function readRows(options: ImportOptions, { positions, sections, sectionRows }: 
       const number = (column: string): number => {
         const text = row[columnAt(column)] ?? "";
         const value = parseNumber(text);
-        if (value === undefined) mistakes.add(where, `${column} ${JSON.stringify(text)}, expected a finite number`, "correct or remove the row");
+        if (value === undefined || !isStorable(value)) mistakes.add(where, `${column} ${JSON.stringify(text)}, ${describeNumber(value)}`, "correct or remove the row");
         return value ?? Number.NaN;
       };
       const inside = (column: string, pixels: number, side: string): number => {
         const value = number(column);
         const limit = (pixels * draft.pixelSizeUm) / toUm;
-        if (draft.width > 0 && (value < 0 || value > limit))
+        // Where the image or its pixel size is wrong, the position cannot be judged.
+        if (draft.width > 0 && draft.pixelSizeUm > 0 && (value < 0 || value > limit))
           mistakes.add(where, `${column} ${value} ${options.units}, expected 0 to ${limit} (the ${side} of section "${draft.id}": ${pixels} px of ${draft.pixelSizeUm} µm)`, "correct the row, --units or the pixel size");
         return value * toUm;
       };
@@ -278,16 +293,13 @@ function placeSection({ zMm }: Draft): Section["transform"] {
 export async function importDataset(options: ImportOptions, out: string, files: Files): Promise<Dataset> {
   await checkTarget(files, out, options.force ?? false);
   if ((await files.size(options.source)) === undefined) throw new UserError(EXIT_CODES.inputMissing, `${options.source}: no such folder, expected images and a table; correct the path`);
-  const folder = options.source.replace(/\/+$/, "").split("/").pop() ?? "";
+  const folder = out.replace(/\/+$/, "").split("/").pop() ?? "";
   const name = options.name ?? (/^\.*$/.test(folder) ? "dataset" : folder);
   const mistakes = collectMistakes();
   const tables = await readTables(files, options, mistakes);
   checkColumns(options, tables);
-  // Rows of a wrong length shift their cells: what follows would blame the wrong columns.
-  mistakes.check(options.source);
-  if (tables.positions.rows.length === 0) mistakes.add(tables.positions.name, "no rows", "add positions");
+  if (tables.positions.rows.length === 0 && mistakes.count === 0) mistakes.add(tables.positions.name, "no rows", "add positions");
   const drafts = draftSections(options, tables, name, mistakes);
-  mistakes.check(options.source);
   nameFiles(drafts);
   await measureImages(files, drafts, mistakes);
   const rows = readRows(options, tables, drafts, mistakes);

@@ -83,7 +83,8 @@ function readSection(reader: Reader, entry: Json, i: number, brains: ReadonlySet
   const brain = readText(reader, place, entry, "brain");
   if (brain !== "" && !brains.has(brain)) mistakes.add(name, `${place}unknown brain "${brain}"${didYouMean(brain, brains)}`, 'add it to "brains" or correct the name');
   const file = readText(reader, place, entry, "file");
-  if (file !== "" && !isInside(file)) mistakes.add(name, `${place}file "${file}", expected a path inside the dataset's folder, with / between folders`, "put the image into the folder");
+  const inside = isInside(file);
+  if (file !== "" && !inside) mistakes.add(name, `${place}file "${file}", expected a path inside the dataset's folder, with / between folders`, "put the image into the folder");
   const size = (field: string): number => {
     const value = entry[field];
     if (typeof value === "number" && Number.isInteger(value) && value >= 1) return value;
@@ -97,7 +98,8 @@ function readSection(reader: Reader, entry: Json, i: number, brains: ReadonlySet
   if (!pixelSizeGood) mistakes.add(name, `${place}pixel size ${show(pixelSize)}, expected a number above 0 in µm`, 'set "pixelSizeUm" to the width of a pixel in µm');
   const space = readText(reader, place, entry, "space");
   const transform = readTransform(reader, place, entry["transform"]);
-  return { id, brain, file, width, height, pixelSizeUm: pixelSizeGood ? pixelSize : 0, space, ...(transform === undefined ? {} : { transform }) };
+  // A path that leads elsewhere is not followed, not even to check the image.
+  return { id, brain, file: inside ? file : "", width, height, pixelSizeUm: pixelSizeGood ? pixelSize : 0, space, ...(transform === undefined ? {} : { transform }) };
 }
 
 function checkUnique({ name, mistakes }: Reader, what: string, ids: readonly string[]): void {

@@ -12,8 +12,8 @@ export interface Mistakes {
   /** Adds an error met on the way; anything but a UserError is thrown on. */
   addError(error: unknown): void;
   readonly count: number;
-  /** Throws a UserError if there are any: 66 where all are missing files, else 65. */
-  check(subject: string): void;
+  /** Throws a UserError if there are any: 66 where all are missing files, else 65. `note` is a last line: what was not looked at. */
+  check(subject: string, note?: string): void;
 }
 
 export function collectMistakes(): Mistakes {
@@ -39,10 +39,10 @@ export function collectMistakes(): Mistakes {
     get count() {
       return count;
     },
-    check(subject) {
+    check(subject, note) {
       if (count === 0) return;
       const code = missing === count ? EXIT_CODES.inputMissing : EXIT_CODES.badData;
-      const notes = count > lines.length ? [...lines, `and ${count - lines.length} more`] : lines;
+      const notes = [...lines, ...(count > lines.length ? [`and ${count - lines.length} more`] : []), ...(note === undefined ? [] : [note])];
       if (count === 1) throw new UserError(code, notes[0] ?? subject, notes.slice(1));
       throw new UserError(code, `${subject}: ${count} mistakes`, notes);
     },

@@ -23,6 +23,7 @@ async function readWhole(files: Files, path: string, remedy: string): Promise<Ui
 async function checkImages(files: Files, path: string, manifest: Manifest, options: ReadOptions, hash: Sha256, mistakes: Mistakes): Promise<void> {
   const checked = new Map<string, { width: number; height: number }>();
   for (const { id, file, width, height } of manifest.sections) {
+    if (file === "") continue; // a mistake of the manifest's, told already
     const name = joinPath(path, file);
     try {
       if ((await files.size(name)) === undefined) {
@@ -36,7 +37,7 @@ async function checkImages(files: Files, path: string, manifest: Manifest, optio
         size = options.verify === "pixels" ? decodeImage(bytes, name) : inspectImage(bytes, name);
         checked.set(file, { width: size.width, height: size.height });
       }
-      if (size.width !== width || size.height !== height)
+      if (width > 0 && height > 0 && (size.width !== width || size.height !== height))
         mistakes.add(name, `image of ${size.width} × ${size.height} pixels, dataset.json says ${width} × ${height} for section "${id}"`, "correct width and height, and check that it is the right image");
     } catch (error) {
       mistakes.addError(error);
@@ -55,14 +56,15 @@ export async function readDataset(files: Files, path: string, options: ReadOptio
   const manifestBytes = await readWhole(files, manifestPath, "a dataset folder has one (docs/dataset.md); `cytonet import` writes it");
   const mistakes = collectMistakes();
   const manifest = parseManifest(manifestBytes, manifestPath, mistakes);
-  // A table cannot be judged against a manifest that is wrong: its messages would mislead.
-  mistakes.check(path);
+  const hash = createSha256();
+  // A table cannot be judged against a manifest that is wrong: its messages would mislead. Images can.
+  if (mistakes.count > 0) await checkImages(files, path, manifest, options, hash, mistakes);
+  mistakes.check(path, `${TABLE_FILE} has not been looked at: it is read against ${MANIFEST_FILE}`);
 
   const tableBytes = await readWhole(files, tablePath, "it holds the sample positions (docs/dataset.md)");
   const spaces = [...new Set(manifest.sections.map(({ space }) => space))];
   const table = parseCsv(tableBytes, tablePath);
   const samples = readSamples(table, manifest, spaces, mistakes);
-  const hash = createSha256();
   hash.update(new TextEncoder().encode(`${sha256(manifestBytes)} ${MANIFEST_FILE}\n${sha256(tableBytes)} ${TABLE_FILE}\n`));
   await checkImages(files, path, manifest, options, hash, mistakes);
   mistakes.check(path);

@@ -1,5 +1,5 @@
 // Reads the table of sample positions against its manifest, row by row, collecting every mistake with its line.
-import { parseNumber, type Table } from "./csv.ts";
+import { describeNumber, isStorable, parseNumber, type Table } from "./csv.ts";
 import { PLACE_COLUMNS, POSITION_COLUMNS, transformPoint, type Labels, type Manifest, type Samples, type Values } from "./dataset.ts";
 import { didYouMean, type Mistakes } from "./mistakes.ts";
 
@@ -9,7 +9,8 @@ const ROUNDING_UM = 0.001;
 /** Column name → field number. */
 type Columns = ReadonlyMap<string, number>;
 
-function checkColumns(table: Table, manifest: Manifest, mistakes: Mistakes): { columns: Columns; placed: boolean } {
+/** `readable`: whether rows can be read, whatever else is wrong with the columns. */
+function checkColumns(table: Table, manifest: Manifest, mistakes: Mistakes): { columns: Columns; placed: boolean; readable: boolean } {
   const columns = new Map(table.header.map((name, i) => [name, i] as const));
   const where = `${table.name}:1`;
   const declared = [...(manifest.labels ?? []).map(({ column }) => ({ column, kind: "label" })), ...(manifest.values ?? []).map(({ column }) => ({ column, kind: "value" }))];
@@ -28,7 +29,13 @@ function checkColumns(table: Table, manifest: Manifest, mistakes: Mistakes): { c
     const without = manifest.sections.find(({ transform }) => transform === undefined);
     if (without !== undefined) mistakes.add(where, `no position columns, and section "${without.id}" has no transform`, `add ${POSITION_COLUMNS.join(", ")} in mm, or a transform to each section in dataset.json`);
   }
-  return { columns, placed: present.length === 3 };
+  const readable = [...PLACE_COLUMNS, ...declared.map(({ column }) => column)].every((column) => columns.has(column)) && (present.length === 3 || present.length === 0);
+  return { columns, placed: present.length === 3, readable };
+}
+
+/** Whether a row has the header's length; otherwise its cells are shifted, and its one mistake is that. */
+function isWhole(table: Table, row: readonly string[]): boolean {
+  return row.length === table.header.length;
 }
 
 /** Class names: those that the manifest fixes, or those found, sorted by code unit so that the order is the same everywhere. */
@@ -45,8 +52,8 @@ function readLabels(table: Table, column: string, at: number, fixed: readonly st
     const value = (row[at] ?? "").trim();
     if (value === "") return;
     const code = codeOf.get(value);
-    if (code === undefined) mistakes.add(`${table.name}:${table.lines[i]}`, `${column} "${value}" is not among the names in dataset.json${didYouMean(value, names)}`, 'correct it, or add it to "names"');
-    else codes[i] = code;
+    if (code === undefined && isWhole(table, row)) mistakes.add(`${table.name}:${table.lines[i]}`, `${column} "${value}" is not among the names in dataset.json${didYouMean(value, names)}`, 'correct it, or add it to "names"');
+    codes[i] = code ?? -1;
   });
   return { names, codes };
 }
@@ -58,15 +65,15 @@ function readValues(table: Table, column: string, at: number, unit: string | und
     const text = (row[at] ?? "").trim();
     if (text === "") return;
     const value = parseNumber(text);
-    if (value === undefined) mistakes.add(`${table.name}:${table.lines[i]}`, `${column} ${JSON.stringify(text)}, expected a finite number, or nothing where it was not measured`, "correct it or empty the cell");
-    else numbers[i] = value;
+    if (value === undefined && isWhole(table, row)) mistakes.add(`${table.name}:${table.lines[i]}`, `${column} ${JSON.stringify(text)}, expected a finite number, or nothing where it was not measured`, "correct it or empty the cell");
+    numbers[i] = value ?? Number.NaN;
   });
   return { unit, numbers };
 }
 
 /** Checks and reads all rows. What is returned is only good if `mistakes` stays empty. `spaces` are the names in the order of their numbers. */
 export function readSamples(table: Table, manifest: Manifest, spaces: readonly string[], mistakes: Mistakes): Samples {
-  const { columns, placed } = checkColumns(table, manifest, mistakes);
+  const { columns, placed, readable } = checkColumns(table, manifest, mistakes);
   const count = table.rows.length;
   const samples: Samples = {
     count,
@@ -80,7 +87,7 @@ export function readSamples(table: Table, manifest: Manifest, spaces: readonly s
     ids: undefined,
   };
   if (count === 0) mistakes.add(table.name, "no rows", "add the positions of samples");
-  if (mistakes.count > 0) return samples;
+  if (!readable) return samples;
 
   const sectionOf = new Map(manifest.sections.map(({ id }, i) => [id, i] as const));
   const spaceOf = new Map(spaces.map((name, i) => [name, i] as const));
@@ -91,37 +98,34 @@ export function readSamples(table: Table, manifest: Manifest, spaces: readonly s
   const seen = new Map<string, number>();
   table.rows.forEach((row, i) => {
     const where = `${table.name}:${table.lines[i]}`;
-    if (row.length !== table.header.length) {
+    if (!isWhole(table, row)) {
       mistakes.add(where, `${row.length} fields, expected ${table.header.length} as in the header`, "correct the row; fields with commas need quotes");
       return;
     }
     const name = row[sectionAt] ?? "";
     const index = sectionOf.get(name);
     const section = manifest.sections[index ?? -1];
-    if (index === undefined || section === undefined) {
-      mistakes.add(where, `unknown section ${JSON.stringify(name)}${didYouMean(name, sectionOf.keys())}`, "correct it, or add the section to dataset.json");
-      return;
-    }
+    if (section === undefined) mistakes.add(where, `unknown section ${JSON.stringify(name)}${didYouMean(name, sectionOf.keys())}`, "correct it, or add the section to dataset.json");
     const read = (column: string, field: number): number => {
       const value = parseNumber(row[field] ?? "");
-      if (value !== undefined && Number.isFinite(Math.fround(value))) return value;
-      mistakes.add(where, `${column} ${JSON.stringify(row[field])}, expected a finite number`, "correct or remove the row");
+      if (value !== undefined && isStorable(value)) return value;
+      mistakes.add(where, `${column} ${JSON.stringify(row[field])}, ${describeNumber(value)}`, "correct or remove the row");
       return Number.NaN;
     };
     const x = read("x_um", xAt);
     const y = read("y_um", yAt);
     const checkInside = (column: string, value: number, pixels: number, side: string): void => {
-      if (value < 0 || value > pixels * section.pixelSizeUm + ROUNDING_UM)
+      if (section !== undefined && (value < 0 || value > pixels * section.pixelSizeUm + ROUNDING_UM))
         mistakes.add(where, `${column} ${value}, expected 0 to ${pixels * section.pixelSizeUm} (the ${side} of section "${name}": ${pixels} px of ${section.pixelSizeUm} µm)`, "correct the row or the section's pixel size");
     };
-    checkInside("x_um", x, section.width, "width");
-    checkInside("y_um", y, section.height, "height");
-    const position = placed || section.transform === undefined ? POSITION_COLUMNS.map((column, k) => read(column, positionAt[k] ?? -1)) : transformPoint(section.transform, x, y);
-    samples.section[i] = index;
+    checkInside("x_um", x, section?.width ?? 0, "width");
+    checkInside("y_um", y, section?.height ?? 0, "height");
+    const position = placed ? POSITION_COLUMNS.map((column, k) => read(column, positionAt[k] ?? -1)) : section?.transform === undefined ? [] : transformPoint(section.transform, x, y);
+    samples.section[i] = index ?? 0;
     samples.x[i] = x;
     samples.y[i] = y;
     samples.position.set(position, 3 * i);
-    samples.space[i] = spaceOf.get(section.space) ?? -1;
+    samples.space[i] = spaceOf.get(section?.space ?? "") ?? -1;
     if (idAt >= 0) {
       const id = row[idAt] ?? "";
       const first = seen.get(id);

@@ -134,7 +134,25 @@ describe("mistakes of the manifest", () => {
   test("all at once", async () => {
     const error = await fail(readDataset(makeFiles({ manifest: one({ pixelSizeUm: 0, width: -1, brain: "x", space: 3 }) }), "d"));
     expect(error.message).toBe("d: 4 mistakes");
-    expect(error.notes).toHaveLength(4);
+    expect(error.notes).toHaveLength(5);
+    expect(error.notes.at(-1)).toBe("samples.csv has not been looked at: it is read against dataset.json");
+  });
+
+  test("with those of the images, and no image outside the folder is opened", async () => {
+    const files = makeFiles({ manifest: manifest({ sections: [section("s1", { pixelSizeUm: 0 }), section("s2", { width: 41 }), section("s3", { file: "../secret.png" })] }) });
+    files.contents.set("secret.png", new TextEncoder().encode("secret"));
+    const text = everything(await fail(readDataset(files, "d")));
+    expect(text).toMatch(/section "s1": pixel size 0/);
+    expect(text).toMatch(/image of 40 × 20 pixels, dataset\.json says 41 × 20 for section "s2"/);
+    expect(text).toMatch(/section "s3": file "\.\.\/secret\.png", expected a path inside/);
+    expect(text).not.toMatch(/secret\.png: /);
+  });
+
+  test("of the table: a column too many, an unknown section and a number in one row, and a short row, all at once", async () => {
+    const table = TABLE.replace("layer\n", "layer,more\n").replaceAll(/(L1|WM|,)\n/g, "$1,\n").replace("s1,0,", "sX,zero,").replace("s3,400,0,7,8,9,WM,", "s3,400");
+    const text = everything(await fail(readDataset(makeFiles({ table }), "d")));
+    for (const pattern of [/:1: unknown column "more"/, /:2: unknown section "sX"/, /:2: x_um "zero", expected a finite number/, /:4: 2 fields, expected 8/]) expect(text).toMatch(pattern);
+    expect(text).toMatch(/^d: 4 mistakes/);
   });
 });
 

@@ -73,7 +73,7 @@ describe("importing", () => {
     expect(dataset.samples.labels.get("layer")).toEqual({ names: ["L1", "WM"], codes: Int32Array.of(0, -1, 1) });
     expect(files.contents.get("out/set/images/B.png")).toEqual(files.contents.get("in/B/scan.png"));
     expect((await readDataset(files, "out/set", { verify: "pixels" })).hash).toBe(dataset.hash);
-    expect(dataset.name).toBe("in");
+    expect(dataset.name).toBe("set");
   });
 
   test("columns of numbers, from both tables, with cells that mean not measured", async () => {
@@ -151,6 +151,22 @@ describe("mistakes", () => {
     await expectRefused({}, /no rows/, 65, spots("slide,donor,col,row,um,layer\n"));
     await expectRefused({ table: "no.csv" }, /in\/no\.csv: no such file/, 66);
     await expectRefused({ source: "gone" }, /gone: no such folder/, 66);
+  });
+  test("of every kind at once: fields, sections, numbers, images, ids", async () => {
+    const table = [SPOTS.trim(), "A,d1,1", ",d1,1,1,10,L1", "A,d1,x,1,10,L1", "A,d1,1,1e300,10,L1", "C,d2,1,1,9,L1", "D,d2,1,1,0,L1", ""].join("\n");
+    const error = await fail(importDataset(OPTIONS, "o", makeSource({ "in/spots.csv": table, "in/B/scan.png": "none" })));
+    const text = [error.message, ...error.notes].join("\n");
+    for (const pattern of [/spots\.csv:5: 3 fields, expected 6/, /spots\.csv:6: no section/, /spots\.csv:7: col "x", expected a finite number/, /spots\.csv:8: row "1e300", expected a number within ±3\.4e38/, /section "C" has no row/, /spots\.csv:10: um 0, expected a pixel size above 0/, /in\/B\/scan\.png: .*unknown format/])
+      expect(text).toMatch(pattern);
+    expect(error.message).toMatch(/^in: \d+ mistakes/);
+  });
+  test.each([["..", "../out"], ["a folder up in between", "A/../../secret"], ["the root", "/etc"]])("cells that lead outside the source: %s", async (_, cell) => {
+    const template = cell.startsWith("/") ? "{slide}/scan.png" : "x/{slide}/scan.png";
+    await expectRefused({ sectionsTable: undefined, zFrom: undefined, image: template } as Partial<ImportOptions>, /spots\.csv:2: the image of section ".*" would be .*, expected a path inside in; correct the cells/, 65, spots(SPOTS.replaceAll("A,d1", `${cell},d1`)));
+  });
+  test("a template of one's own may lead anywhere", async () => {
+    const files = makeSource({ "scans/A/scan.png": png(20, 10), "scans/B/scan.png": png(30, 10) });
+    expect((await importDataset({ ...OPTIONS, image: "../scans/{slide}/scan.png" }, "o", createMemoryFiles(Object.fromEntries([...files.contents].map(([path, bytes]) => [path.replace(/^scans/, "in/../scans"), bytes]))))).sections).toHaveLength(2);
   });
   test("ids that repeat", () => expectRefused({ id: "donor" }, /in\/spots\.csv:3: donor "d1" is already used on line 2/, 65));
   test("existing target: 73, before any work", async () => {
