@@ -1,4 +1,4 @@
-// Multinomial logistic regression with an L2 penalty: the linear probe's model, fitted by preconditioned L-BFGS in f64.
+// Multinomial logistic regression with an L2 penalty and balanced classes: the linear probe's model, fitted by preconditioned L-BFGS in f64.
 
 /** Rows of features with their classes. */
 export interface LabelledRows {
@@ -64,12 +64,21 @@ function standardise({ values, count, channels }: LabelledRows, mean: Float64Arr
   return x;
 }
 
+/** Weight of a row of each class such that all classes weigh the same and rows weigh 1 on average: a rare class counts as much as in macro-F1. */
+export function balanceClasses(labels: Int32Array, classes: number): Float64Array {
+  const counts = new Float64Array(classes);
+  for (const label of labels) counts[label]! += 1;
+  const present = counts.reduce((sum, n) => sum + (n > 0 ? 1 : 0), 0);
+  return counts.map((n) => (n > 0 ? labels.length / (present * n) : 0));
+}
+
 /**
- * The objective at `weights` [classes, width]: mean over rows of −ln p(class) + strength/2 · Σ w² without the biases. x [padded count, width]
+ * The objective at `weights` [classes, width]: mean over rows of −importance(class) ln p(class) + strength/2 · Σ w² without the biases. x [padded count, width]
  * as `standardise` makes it, one more channel than features. Writes the gradient [classes, width] into `gradient`.
  */
-export function logisticObjective(x: Float64Array, labels: Int32Array, classes: number, width: number, strength: number, weights: Float64Array, gradient: Float64Array): number {
+export function logisticObjective(x: Float64Array, labels: Int32Array, importance: Float64Array, width: number, strength: number, weights: Float64Array, gradient: Float64Array): number {
   const count = labels.length;
+  const classes = importance.length;
   gradient.fill(0);
   let loss = 0;
   // [LANES, classes]: logits, then their gradients.
@@ -98,13 +107,14 @@ export function logisticObjective(x: Float64Array, labels: Int32Array, classes: 
         continue;
       }
       const label = labels[i + lane]!;
+      const weight = importance[label]!;
       let most = -Infinity;
       for (let k = 0; k < classes; k++) most = Math.max(most, z[from + k]!);
-      loss += most - z[from + label]!;
+      loss += weight * (most - z[from + label]!);
       let sum = 0;
       for (let k = 0; k < classes; k++) sum += z[from + k] = Math.exp(z[from + k]! - most);
-      loss += Math.log(sum);
-      for (let k = 0; k < classes; k++) z[from + k] = (z[from + k]! / sum - (k === label ? 1 : 0)) / count;
+      loss += weight * Math.log(sum);
+      for (let k = 0; k < classes; k++) z[from + k] = (weight * (z[from + k]! / sum - (k === label ? 1 : 0))) / count;
     }
     for (let k = 0; k < classes; k++) {
       const at = k * width;
@@ -183,6 +193,7 @@ export function fitLogisticPath(rows: LabelledRows, strengths: readonly number[]
   const width = channels + 1;
   const { mean, inverse } = standardisation(rows.values, count, channels);
   const x = standardise(rows, mean, inverse);
+  const importance = balanceClasses(labels, classes);
   const moments = secondMoments(x, count, width);
   let start: Float64Array = new Float64Array(classes * width);
   return strengths.map((strength) => {
@@ -191,7 +202,7 @@ export function fitLogisticPath(rows: LabelledRows, strengths: readonly number[]
     const l = factorise(curvature, width);
     const found = minimise(
       start,
-      (weights, gradient) => logisticObjective(x, labels, classes, width, strength, weights, gradient),
+      (weights, gradient) => logisticObjective(x, labels, importance, width, strength, weights, gradient),
       (v) => solve(l, v, classes, width),
       tolerance,
       maxIterations,

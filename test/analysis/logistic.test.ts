@@ -1,7 +1,7 @@
 // Logistic regression against differences of its loss, a case that is solved by hand, and its own optimality; the linear probe on labels that mean nothing.
 import { expect, test } from "vitest";
 import { fitLinearProbe, foldGroups } from "../../src/analysis/linear-probe.ts";
-import { fitLogistic, fitLogisticPath, logisticObjective, predictLogistic, type LabelledRows } from "../../src/analysis/logistic.ts";
+import { balanceClasses, fitLogistic, fitLogisticPath, logisticObjective, predictLogistic, type LabelledRows } from "../../src/analysis/logistic.ts";
 import { scorePredictions } from "../../src/analysis/scores.ts";
 import { keyOfSeed, randomStream } from "../../src/kernel/rng.ts";
 
@@ -27,20 +27,30 @@ test("the gradient is that of the loss", () => {
   const weights = Float64Array.from({ length: classes * width }, () => random.normal());
   const gradient = new Float64Array(weights.length);
   const unused = new Float64Array(weights.length);
-  const loss = logisticObjective(x, labels, classes, width, 0.3, weights, gradient);
+  const importance = Float64Array.of(0.5, 1, 2);
+  const loss = logisticObjective(x, labels, importance, width, 0.3, weights, gradient);
   let expected = 0;
   for (let i = 0; i < count; i++) {
     const z = Array.from({ length: classes }, (_, k) => Array.from({ length: width }, (_, j) => weights[k * width + j]! * x[i * width + j]!).reduce((a, b) => a + b));
-    expected -= Math.log(Math.exp(z[labels[i]!]!) / z.reduce((sum, v) => sum + Math.exp(v), 0)) / count;
+    expected -= importance[labels[i]!]! * Math.log(Math.exp(z[labels[i]!]!) / z.reduce((sum, v) => sum + Math.exp(v), 0)) / count;
   }
   for (let k = 0; k < classes; k++) for (let j = 0; j < width - 1; j++) expected += 0.15 * weights[k * width + j]! ** 2;
   expect(loss).toBeCloseTo(expected, 12);
   // Central differences err by h²/6 of a third derivative of order 1 and by 1e-16/h of rounding: 1e-10 here.
   const h = 1e-5;
   for (let p = 0; p < weights.length; p++) {
-    const at = (value: number) => logisticObjective(x, labels, classes, width, 0.3, weights.map((w, i) => (i === p ? value : w)), unused);
+    const at = (value: number) => logisticObjective(x, labels, importance, width, 0.3, weights.map((w, i) => (i === p ? value : w)), unused);
     expect((at(weights[p]! + h) - at(weights[p]! - h)) / (2 * h)).toBeCloseTo(gradient[p]!, 8);
   }
+});
+
+test("a class of few rows weighs as much as one of many", () => {
+  expect([...balanceClasses(Int32Array.of(0, 0, 0, 2), 3)]).toEqual([4 / 6, 0, 2]);
+  // Nine rows at 0 of one class and one at 0 of the other: nothing tells them apart, so both are equally likely, biases included.
+  const labels = Int32Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 1);
+  const { weights, converged } = fitLogistic({ values: new Float32Array(10), labels, count: 10, channels: 1, classes: 2 }, 0.1);
+  expect(converged).toBe(true);
+  expect(weights[1]! - weights[3]!).toBeCloseTo(0, 5);
 });
 
 test("two points, two classes: the solution by hand", () => {
