@@ -29,6 +29,8 @@ export async function takeLock(path: string): Promise<{ release(): Promise<void>
       const found = await readIfThere(path);
       if (found === undefined) continue;
       const holder = parseHolder(found);
+      if (holder === undefined && !isPartOfLock(found))
+        throw new UserError(EXIT_CODES.cannotCreate, `${path}: is no lock of a process, expected none or one; move it away, or choose another folder`);
       if (holder === undefined ? attempt < PATIENCE.tries : isHeld(holder)) {
         if (holder !== undefined) throw locked(path, holder);
         await sleep(PATIENCE.pauseMs);
@@ -127,6 +129,13 @@ function isHeld(holder: Holder): boolean {
 function describeSelf(): Holder {
   const machine = createHash("sha256").update(hostname()).digest("hex").slice(0, 16);
   return { pid: process.pid, start: processStart(process.pid), boot: readSmall("/proc/sys/kernel/random/boot_id"), machine };
+}
+
+/** What a process killed while it wrote its lock may leave, or the power cut after it: anything else is a file of somebody else. */
+function isPartOfLock(text: string): boolean {
+  const written = text.replace(/\0*$/, "");
+  const beginning = '{"pid":';
+  return written.startsWith(beginning) || beginning.startsWith(written);
 }
 
 function parseHolder(text: string): Holder | undefined {

@@ -90,6 +90,14 @@ export async function clearLeftovers(files: Files, folder: string): Promise<void
   for (const { name, kind } of await files.list(folder)) if (kind === "file" && LEFTOVER.test(name)) await files.remove(joinPath(folder, name));
 }
 
+/** Removes all checkpoints and what belongs to them; other files in the folder, and the folder, stay. Only under the run's lock. */
+export async function removeCheckpoints(files: Files, folder: string): Promise<void> {
+  const steps = await listCheckpoints(files, folder);
+  if (steps.length > 0 || (await files.size(joinPath(folder, POINTER))) !== undefined) await files.remove(joinPath(folder, POINTER));
+  for (const step of steps) await files.remove(joinPath(folder, checkpointName(step)));
+  await clearLeftovers(files, folder);
+}
+
 /**
  * Makes the folder, writes the first checkpoint, and proves by writing that there is room for as many as will ever be
  * there at once: a disk that is too small, or not writable, is met before the first step.
@@ -127,7 +135,7 @@ async function proveSpace(files: Files, folder: string, bytes: Uint8Array, copie
 export interface OpenedCheckpoint {
   readonly state: TrainState;
   readonly path: string;
-  /** One line for each newer one that was passed over, with the reason: to be shown. */
+  /** One line for each that was passed over, `latest` too, with the reason: to be shown. */
   readonly skipped: readonly string[];
 }
 
@@ -139,7 +147,7 @@ export interface OpenedCheckpoint {
 export async function openLatest(files: Files, folder: string): Promise<OpenedCheckpoint> {
   const steps = await listCheckpoints(files, folder);
   if (steps.length === 0)
-    throw new UserError(EXIT_CODES.inputMissing, `${folder}: no checkpoint, expected at least one`, ["The run ended before its first checkpoint: start it again with --force."]);
+    throw new UserError(EXIT_CODES.inputMissing, `${folder}: no checkpoint, expected at least one`, ["Restore the folder from a copy, or start the run again with --force."]);
   const skipped: string[] = [];
   const pointed = await readPointer(files, folder).catch((error: unknown) => {
     skipped.push(reason(error));
@@ -162,6 +170,7 @@ export async function openLatest(files: Files, folder: string): Promise<OpenedCh
 /** The step that `latest` names. Its text never becomes a path: only the step is taken from it. */
 async function readPointer(files: Files, folder: string): Promise<number> {
   const path = joinPath(folder, POINTER);
+  if ((await files.size(path)) === undefined) throw new UserError(EXIT_CODES.inputMissing, `${path}: it is missing`);
   const text = new TextDecoder().decode(await files.readRange(path, 0, 64));
   const step = text.endsWith("\n") ? NAME.exec(text.slice(0, -1))?.[1] : undefined;
   if (step === undefined) throw new UserError(EXIT_CODES.badData, `${path}: ${JSON.stringify(text)} in it, expected a name as ${checkpointName(0)}`);

@@ -5,21 +5,12 @@ import { encodeEventsHeader, encodeScalars, findEventsEnd } from "../data/tfeven
 import { EXIT_CODES, UserError } from "../errors.ts";
 import { joinPath } from "../files.ts";
 import type { Files } from "../files.ts";
-import { clearLeftovers, openLatest } from "./checkpoint.ts";
+import { clearLeftovers, listCheckpoints, openLatest } from "./checkpoint.ts";
 import type { OpenedCheckpoint } from "./checkpoint.ts";
-import type { TrainState } from "./state.ts";
+import { inspectFolder, refuseOccupied, removeRun, RUN_FILES } from "./run-folder.ts";
+import type { Standing } from "./state.ts";
 
-/** What a run folder holds, and nothing else is ever removed from it. */
-export const RUN_FILES = {
-  config: "config.json",
-  environment: "environment.json",
-  metrics: "metrics.jsonl",
-  events: "events.out.tfevents.cytonet",
-  checkpoints: "checkpoints",
-  weights: "model.safetensors",
-  report: "report.html",
-  lock: "lock",
-} as const;
+export { RUN_FILES };
 
 /** One line of metrics.jsonl. No times belong in it: a continued run's file has the same bytes as an uninterrupted one's. */
 export type MetricsRecord = Readonly<Record<string, number | string | boolean | null>>;
@@ -37,6 +28,8 @@ export interface Run {
   readonly metricsSize: number;
   /** Appends lines and flushes them: before the checkpoint that counts them in. */
   appendMetrics(records: readonly MetricsRecord[]): Promise<void>;
+  /** The newest line of metrics.jsonl, undefined where there is none. */
+  lastMetrics(): Promise<MetricsRecord | undefined>;
   /** Appends one TensorBoard event. `wallTime` in seconds since 1970. */
   appendScalars(step: number, wallTime: number, scalars: ReadonlyMap<string, number>): Promise<void>;
   /**
@@ -52,32 +45,76 @@ export interface RunOptions {
   readonly config: JsonObject;
   /** Versions, adapter, driver, toggles, features, seeds, hashes. Absolute paths in it are blotted out; put no host or user name in. */
   readonly environment: JsonObject;
-  /** Replaces a run that is there. Files that are none of a run's stay. */
+  /** Replaces what of a run is there. Files that are none of a run's stay. */
   readonly force?: boolean;
 }
 
 /**
- * Makes a run folder and takes its lock. `config.json` is written last: a folder without one holds no run.
+ * Makes a run folder and takes its lock. Killed at any moment it leaves what `createRun` and `resumeRun` make a run of.
  *
- * @throws UserError 73 if the folder holds a run or anything else and `force` is not set, or cannot be made; 75 if another process holds it
+ * @throws UserError 73 if the folder holds a dataset, or holds a run or anything else and `force` is not set, or cannot be made; 75 if another
+ *   process holds it
  */
 export async function createRun(files: Files, path: string, options: RunOptions): Promise<Run> {
-  const config = `${prettyJson(options.config, "config")}\n`;
-  const environment = blotPaths(options.environment);
-  const environmentText = `${prettyJson(environment, "environment")}\n`;
+  const texts = describeRun(options);
+  const force = options.force ?? false;
   if ((await files.size(path)) === undefined) await files.makeFolder(path);
-  const names = await listFolder(files, path);
-  if (options.force !== true) refuseOccupied(path, names);
-  const lock = await files.lock(joinPath(path, RUN_FILES.lock));
-  try {
+  const look = async (): Promise<void> => {
+    const { entries, found } = await inspectFolder(files, path).catch((error: unknown) => {
+      if (!(error instanceof UserError)) throw error;
+      throw new UserError(EXIT_CODES.cannotCreate, `${path}: cannot be used as a run folder (${error.message}), expected a new or empty folder`, ["Choose another --out."], { cause: error });
+    });
+    refuseOccupied(path, entries, found, force);
+  };
+  await look().catch(async (error: unknown) => {
+    // That a run is there matters less than that it is going on: --force would not help.
+    if ((await files.size(joinPath(path, RUN_FILES.lock))) !== undefined) {
+      const failure = await takeLock(files, path).then((lock) => lock.release(), (reason: unknown) => reason);
+      if (failure instanceof UserError && failure.exitCode === EXIT_CODES.locked) throw failure;
+    }
+    throw error;
+  });
+  const lock = await takeLock(files, path);
+  return holding(lock, async () => {
     // Once more under the lock: another process may have made its run here in between.
-    const found = await listFolder(files, path);
-    if (options.force !== true) refuseOccupied(path, found);
-    // The configuration goes first: what is half removed is no run.
-    for (const name of Object.values(RUN_FILES)) if (name !== RUN_FILES.lock && found.includes(name)) await files.remove(joinPath(path, name));
-    await files.writeAtomic(joinPath(path, RUN_FILES.environment), encode(environmentText));
-    await files.writeAtomic(joinPath(path, RUN_FILES.config), encode(config));
-    return await holdRun(files, path, options.config, environment, lock);
+    await look();
+    return beginRun(files, path, texts, options, lock);
+  });
+}
+
+interface RunTexts {
+  readonly environment: string;
+  readonly config: string;
+}
+
+function describeRun({ config, environment }: RunOptions): RunTexts {
+  return { environment: `${prettyJson(blotPaths(environment), "environment")}\n`, config: `${prettyJson(config, "config")}\n` };
+}
+
+/** Under the lock, in a folder where it is allowed. */
+async function beginRun(files: Files, path: string, texts: RunTexts, { config, environment }: RunOptions, lock: Lock): Promise<Run> {
+  await files.writeAtomic(joinPath(path, RUN_FILES.start), encode(texts.config));
+  await removeRun(files, path);
+  await files.writeAtomic(joinPath(path, RUN_FILES.environment), encode(texts.environment));
+  await files.rename(joinPath(path, RUN_FILES.start), joinPath(path, RUN_FILES.config));
+  return holdRun(files, path, config, blotPaths(environment), lock);
+}
+
+type Lock = Awaited<ReturnType<Files["lock"]>>;
+
+async function takeLock(files: Files, path: string): Promise<Lock> {
+  try {
+    return await files.lock(joinPath(path, RUN_FILES.lock));
+  } catch (error) {
+    if (!(error instanceof UserError) || error.exitCode !== EXIT_CODES.locked) throw error;
+    throw new UserError(EXIT_CODES.locked, `${path}: another process trains there: ${error.message}`, error.notes, { cause: error });
+  }
+}
+
+/** Gives the lock back where `body` fails. */
+async function holding<T>(lock: Lock, body: () => Promise<T>): Promise<T> {
+  try {
+    return await body();
   } catch (error) {
     await lock.release().catch(() => undefined); // the first error is the one to tell
     throw error;
@@ -91,34 +128,62 @@ export async function createRun(files: Files, path: string, options: RunOptions)
  */
 export async function openRun(files: Files, path: string): Promise<Run> {
   await readRun(files, path); // before the lock, which leaves a file in the folder
-  const lock = await files.lock(joinPath(path, RUN_FILES.lock));
-  try {
+  const lock = await takeLock(files, path);
+  return holding(lock, async () => {
     const { config, environment } = await readRun(files, path);
-    return await holdRun(files, path, config, environment, lock);
-  } catch (error) {
-    await lock.release().catch(() => undefined);
-    throw error;
-  }
+    return holdRun(files, path, config, environment, lock);
+  });
 }
 
 /**
- * Takes a run up where its newest whole checkpoint left it: metrics and events are cut back to that step.
+ * The configuration that `resumeRun` continues with: that of the run, or of the one that was being made when its process was killed;
+ * undefined where that did not come to write it down.
+ *
+ * @throws UserError 66 where no run was ever made, 65 where its files are damaged
+ */
+export async function readResumable(files: Files, path: string): Promise<JsonObject | undefined> {
+  const inspected = await inspectFolder(files, path).catch((error: unknown) => {
+    if (error instanceof UserError && error.exitCode === EXIT_CODES.inputMissing) return undefined;
+    throw error;
+  });
+  if (inspected?.found.kind === "begun") return inspected.found.config;
+  if (inspected?.found.kind === "none" && inspected.found.others.length === 0) return undefined;
+  return (await readRun(files, path)).config;
+}
+
+/**
+ * Takes a run up where its newest whole checkpoint left it: metrics and events are cut back to that step. One whose process was killed
+ * before there was a checkpoint, at any moment since it made the folder, begins with `options` instead, and `checkpoint` is undefined.
  *
  * @param check may refuse the state by throwing, as `checkContinuation` does; nothing has been changed by then
  * @throws UserError as `openRun` and `openLatest`, and what `check` throws; the lock is given back
  */
-export async function resumeRun(files: Files, path: string, check: (state: TrainState) => void): Promise<{ run: Run; checkpoint: OpenedCheckpoint }> {
-  const run = await openRun(files, path);
-  try {
+export async function resumeRun(files: Files, path: string, options: RunOptions, check: (state: Standing) => void): Promise<{ run: Run; checkpoint: OpenedCheckpoint | undefined }> {
+  const texts = describeRun(options);
+  await readResumable(files, path); // before the lock, which leaves a file in the folder
+  const lock = await takeLock(files, path);
+  return holding(lock, async () => {
+    await readResumable(files, path);
+    const { found } = await inspectFolder(files, path);
+    if (found.kind !== "run") return { run: await beginRun(files, path, texts, options, lock), checkpoint: undefined };
+    const { config, environment } = await readRun(files, path);
+    const run = await holdRun(files, path, config, environment, lock);
+    if (await isUntouched(files, run)) {
+      check({ step: 0, config });
+      await clearLeftovers(files, run.checkpoints);
+      return { run, checkpoint: undefined };
+    }
     const checkpoint = await openLatest(files, run.checkpoints);
     check(checkpoint.state);
     await run.cutTo(checkpoint.state.step, checkpoint.state.metricsOffset);
     await clearLeftovers(files, run.checkpoints);
     return { run, checkpoint };
-  } catch (error) {
-    await run.release().catch(() => undefined);
-    throw error;
-  }
+  });
+}
+
+/** Whether a run never came to its first checkpoint: it has none, and nothing that is written after one. */
+async function isUntouched(files: Files, run: Run): Promise<boolean> {
+  return run.metricsSize === 0 && (await files.size(run.weights)) === undefined && (await listCheckpoints(files, run.checkpoints)).length === 0;
 }
 
 /** What a run says about itself, without taking its lock. Errors as `openRun`. */
@@ -130,37 +195,15 @@ export async function readRun(files: Files, path: string): Promise<{ config: Jso
 
 async function readObject(files: Files, path: string): Promise<JsonObject> {
   const refuse = (what: string): UserError => new UserError(EXIT_CODES.badData, `${path}: ${what}, expected a JSON object`, ["Restore the file, or start the run again with --force."]);
+  const bytes = await files.read(path);
   let value: Json;
   try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(await files.read(path))) as Json;
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)) as Json;
   } catch (error) {
-    if (error instanceof UserError) throw error;
     throw refuse(error instanceof Error ? error.message : String(error));
   }
   if (!isObject(value)) throw refuse(isList(value) ? "a list" : value === null ? "null" : `a ${typeof value}`);
   return value;
-}
-
-async function listFolder(files: Files, path: string): Promise<string[]> {
-  try {
-    return (await files.list(path)).map(({ name }) => name);
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    throw new UserError(EXIT_CODES.cannotCreate, `${path}: cannot be used as a run folder (${error.message}), expected a new or empty folder`, ["Choose another --out."], { cause: error });
-  }
-}
-
-function refuseOccupied(path: string, names: readonly string[]): void {
-  if (names.includes(RUN_FILES.config))
-    throw new UserError(EXIT_CODES.cannotCreate, `${path}: holds a run, expected a new or empty folder`, ["Continue that run with --resume, replace it with --force, or choose another --out."]);
-  const ours: readonly string[] = Object.values(RUN_FILES);
-  // A process that died while it made the folder leaves files of ours, or parts of them, named after them.
-  const others = names.filter((name) => !ours.some((own) => name === own || name.replace(/^\./, "").startsWith(`${own}.`))).sort();
-  if (others.length === 0) return;
-  const shown = others.slice(0, 3).map((name) => JSON.stringify(name)).join(", ");
-  throw new UserError(EXIT_CODES.cannotCreate, `${path}: holds ${others.length} other files or folders (${shown}${others.length > 3 ? ", …" : ""}), expected a new or empty folder`, [
-    "Choose another --out, or put the run beside them with --force.",
-  ]);
 }
 
 async function holdRun(files: Files, path: string, config: JsonObject, environment: JsonObject, lock: { release(): Promise<void> }): Promise<Run> {
@@ -181,6 +224,12 @@ async function holdRun(files: Files, path: string, config: JsonObject, environme
       const bytes = encode(records.map((record) => `${encodeRecord(record)}\n`).join(""));
       await files.append(metrics, bytes);
       metricsSize += bytes.length;
+    },
+    async lastMetrics() {
+      const from = Math.max(0, metricsSize - LONGEST_LINE);
+      const text = metricsSize === 0 ? "" : new TextDecoder().decode(await files.readRange(metrics, from, metricsSize - from));
+      const line = text.trimEnd().split("\n").at(-1) ?? "";
+      return line === "" ? undefined : decodeRecord(line, metrics);
     },
     async appendScalars(step, wallTime, scalars) {
       if (((await files.size(events)) ?? 0) === 0) await files.append(events, encodeEventsHeader(wallTime));
@@ -208,6 +257,18 @@ function encodeRecord(record: MetricsRecord): string {
   return `{${Object.entries(record)
     .map(([key, value]) => `${JSON.stringify(key)}:${typeof value === "number" && !Number.isFinite(value) ? `"${value}"` : canonicalJson(value, key)}`)
     .join(",")}}`;
+}
+
+/** Far beyond any line: what is read of the end to find the last one. */
+const LONGEST_LINE = 1 << 16;
+
+function decodeRecord(line: string, name: string): MetricsRecord {
+  try {
+    const record = JSON.parse(line) as MetricsRecord;
+    return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, typeof value === "string" && /^(NaN|-?Infinity)$/.test(value) ? Number(value) : value]));
+  } catch {
+    throw new UserError(EXIT_CODES.badData, `${name}: the last line is not JSON, expected the numbers of a step; restore the file, or start the run again with --force`);
+  }
 }
 
 /** An absolute path of two parts or more, of POSIX, Windows or a file address; not one inside another word or web address. */

@@ -24,6 +24,8 @@ export interface TrainState {
   readonly rng: RngState;
   /** The next sample: data order is a pure function of (seed, epoch, index). */
   readonly cursor: { readonly epoch: number; readonly index: number };
+  /** Steps up to this one that were skipped without a finite one between them. */
+  readonly skippedInARow: number;
   /** Bytes of metrics.jsonl that belong to the finished steps. */
   readonly metricsOffset: number;
   /** Keys of the kernels in use: a resumed run takes the same ones, so that its bits are the same. */
@@ -32,6 +34,7 @@ export interface TrainState {
   readonly environment: JsonObject;
 }
 
+const CONFIG = "config.json";
 const FORMAT = "cytonet-checkpoint";
 const VERSION = "1";
 const NO_HASH = "0".repeat(64);
@@ -115,6 +118,8 @@ function parseFields(metadata: ReadonlyMap<string, string>, name: string): Omit<
     hashes: { config: text(hashes["config"], "hashes.config"), data: text(hashes["data"], "hashes.data"), model: text(hashes["model"], "hashes.model") },
     rng,
     cursor: { epoch: count(cursor["epoch"], "cursor.epoch"), index: count(cursor["index"], "cursor.index") },
+    // Older checkpoints do not have it.
+    skippedInARow: metadata.has("skippedInARow") ? count(read("skippedInARow"), "skippedInARow") : 0,
     metricsOffset: count(read("metricsOffset"), "metricsOffset"),
     blueprints: blueprints.map((key) => text(key, "blueprints")),
     environment: object("environment"),
@@ -124,22 +129,30 @@ function parseFields(metadata: ReadonlyMap<string, string>, name: string): Omit<
 /** What of a run must be the same for its bits to continue. */
 export type Continuation = Pick<TrainState, "config" | "hashes">;
 
+/** Where a run stands: as its newest checkpoint says, or, before there is one, its config.json, which knows no hashes. */
+export type Standing = Pick<TrainState, "step" | "config"> & Partial<Pick<TrainState, "hashes">>;
+
 /**
  * Refuses to continue `state` as another run.
  *
+ * @param now what the run would be continued as, and how messages call its dataset
  * @param mayDiffer dotted keys of the configuration, with all below them, that do not change the steps already taken (`steps`, `log`)
  * @throws UserError 65 that names every differing key with both values
  */
-export function checkContinuation(state: TrainState, now: Continuation, mayDiffer: readonly string[] = []): void {
+export function checkContinuation(state: Standing, now: Continuation & { readonly dataset?: string }, mayDiffer: readonly string[] = []): void {
+  const then = state.hashes === undefined ? `the run's ${CONFIG}` : "the checkpoint";
   const free = (key: string): boolean => mayDiffer.some((prefix) => key === prefix || key.startsWith(`${prefix}.`) || key.startsWith(`${prefix}[`));
   const differences = listDifferences(state.config, now.config).filter(({ key }) => !free(key));
-  const lines = differences.map(({ key, left, right }) => ({ key, line: `${key}: ${left ?? "absent"} in the checkpoint, ${right ?? "absent"} now` }));
+  const lines = differences.map(({ key, left, right }) => ({ key, line: `${key}: ${left ?? "absent"} in ${then}, ${right ?? "absent"} now` }));
+  const { hashes = now.hashes } = state;
+  const dataset = now.dataset === undefined ? "the dataset" : `the dataset ${now.dataset}`;
+  const what = { data: `${dataset} is another than the run began with, or its manifest, table or images were changed since`, model: "the model is built differently now" };
   for (const key of ["data", "model"] as const)
-    if (state.hashes[key] !== now.hashes[key]) lines.push({ key, line: `${key}: SHA-256 ${state.hashes[key]} in the checkpoint, ${now.hashes[key]} now` });
+    if (hashes[key] !== now.hashes[key]) lines.push({ key, line: `${key}: ${what[key]} (SHA-256 ${hashes[key]} in the checkpoint, ${now.hashes[key]} now)` });
   if (lines.length === 0) return;
   throw new UserError(
     EXIT_CODES.badData,
-    `resume: ${lines.map(({ key }) => key).join(", ")} ${lines.length === 1 ? "differs" : "differ"} from the checkpoint of step ${state.step}, expected the same`,
+    `resume: ${lines.map(({ key }) => key).join(", ")} ${lines.length === 1 ? "differs" : "differ"} from ${state.hashes === undefined ? then : `the checkpoint of step ${state.step}`}, expected the same`,
     [...lines.map(({ line }) => line), "Resume with the settings, data and model of the run (its config.json has them), or start another run with another --out."],
   );
 }

@@ -56,7 +56,11 @@ export interface TrainResult {
   readonly finished: boolean;
   readonly step: number;
   readonly config: TrainConfig;
+  /** Steps taken by this call: 0 where the run was finished already. */
+  readonly taken: number;
+  /** Of the last step, whoever took it; undefined where none is known. */
   readonly last: StepMetrics | undefined;
+  /** Over the steps taken by this call; 0 where there were none. */
   readonly patchesPerSecond: number;
   readonly parameters: number;
   /** What the training step takes on the device. */
@@ -98,13 +102,19 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const hashes = { config: hashJson(plainConfig), data: dataset.hash, model: hashJson(modelDefinition(config)) };
 
   const resumed = options.resume
-    ? await resumeRun(files, options.out, (state) => checkContinuation(state, { config: plainConfig, hashes }, FREE_ON_RESUME))
+    ? await resumeRun(files, options.out, { config: plainConfig, environment: options.environment }, (state) => checkContinuation(state, { config: plainConfig, hashes, dataset: dataset.path }, FREE_ON_RESUME))
     : undefined;
   const run: Run = resumed?.run ?? (await createRun(files, options.out, { config: plainConfig, environment: options.environment, force: options.force ?? false }));
+  const state = resumed?.checkpoint?.state;
   let step: TrainingStep | undefined;
+  /** Step of the newest whole checkpoint. */
+  let saved = state?.step;
   try {
-    resumed?.checkpoint.skipped.forEach(note);
-    const state = resumed?.checkpoint.state;
+    if (resumed) {
+      resumed.checkpoint?.skipped.forEach((line) => note(`resume: passed over ${line}`));
+      if (!state) note(`resume: the run was ended before its first checkpoint; it starts at step 0 of ${config.steps}`);
+      else if (state.step < config.steps) note(`resume: continuing after step ${state.step} of ${config.steps}`);
+    }
     const pinned = new Map((state?.blueprints ?? []).map((text) => JSON.parse(text) as [string, Blueprint]));
     step = await buildTrainingStep(engine, config, pinned);
     if (state) {
@@ -115,6 +125,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     }
     const batches = createBatches(dataset, cache, sampler, config);
     let done = state?.step ?? 0;
+    let skippedInARow = state?.skippedInARow ?? 0;
     const snapshot = async (): Promise<TrainState> => ({
       step: done,
       tensors: storeTensors(await step!.snapshot()),
@@ -122,23 +133,25 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       hashes,
       rng: { seed: config.seed },
       cursor: batches.cursorOf(done),
+      skippedInARow,
       metricsOffset: run.metricsSize,
       blueprints: step!.pinned,
       environment: run.environment,
     });
-    if (!state) await startCheckpoints(files, run.checkpoints, await snapshot(), config.checkpoint.keep);
+    if (!state) {
+      await startCheckpoints(files, run.checkpoints, await snapshot(), config.checkpoint.keep);
+      saved = 0;
+    }
 
     const pending: MetricsRecord[] = [];
     const flush = async () => {
       await run.appendMetrics(pending.splice(0));
     };
     let last: StepMetrics | undefined;
-    let skippedInARow = 0;
     let waited = 0;
     const pace = createPace();
     const began = performance.now();
     const first = done;
-    let saved = done;
     let next = done < config.steps ? batches.load(done) : undefined;
     while (done < config.steps && !options.signal?.aborted) {
       const before = performance.now();
@@ -182,24 +195,50 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     }
     await flush();
     const finished = done >= config.steps;
-    if (saved < done) await saveCheckpoint(files, run.checkpoints, await snapshot(), config.checkpoint.keep);
+    if (saved !== done) await saveCheckpoint(files, run.checkpoints, await snapshot(), config.checkpoint.keep);
     if (finished) await writeWeights(files, run.weights, { tensors: storeTensors(await step.weights()), config: plainConfig, step: done });
     const seconds = (performance.now() - began) / 1000;
     return {
       finished,
       step: done,
       config,
-      last,
+      taken: done - first,
+      last: last ?? (finished ? await readLast(run) : undefined),
       patchesPerSecond: done > first ? ((done - first) * batches.patches) / seconds : 0,
       parameters: step.parameters,
       statistics: step.statistics,
     };
+  } catch (error) {
+    throw withRemedy(error, saved);
   } finally {
     step?.dispose();
     await run.release();
   }
 }
 
+/** A disk that is full or failed ends the process, not the run. */
+function withRemedy(error: unknown, saved: number | undefined): unknown {
+  if (!(error instanceof UserError) || error.exitCode !== EXIT_CODES.io) return error;
+  const state = saved === undefined ? "The run is kept as it began, without a finished step" : `The run is kept, with the checkpoint of step ${saved}`;
+  return new UserError(error.exitCode, error.message, [...error.notes, `${state}: once there is room, continue it with --resume.`], { cause: error });
+}
+
+/** What the run's last step measured, as metrics.jsonl has it. */
+async function readLast(run: Run): Promise<StepMetrics | undefined> {
+  const record = await run.lastMetrics();
+  if (record === undefined) return undefined;
+  const number = (key: string): number => (typeof record[key] === "number" ? record[key] : NaN);
+  const rest = Object.entries(record).filter((entry): entry is [string, number | boolean] => entry[0] !== "step" && (typeof entry[1] === "number" || typeof entry[1] === "boolean"));
+  return {
+    ...Object.fromEntries(rest),
+    loss: number("loss"),
+    divergence: number("divergence"),
+    anchors: number("anchors"),
+    gradientNorm: number("gradientNorm"),
+    learningRate: number("learningRate"),
+    skipped: record["skipped"] === true,
+  };
+}
 
 function toJson(config: TrainConfig): JsonObject {
   return JSON.parse(JSON.stringify(config)) as JsonObject;

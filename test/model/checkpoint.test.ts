@@ -26,6 +26,7 @@ function stateAt(step: number): TrainState {
     hashes: { config: hashJson(config), data: "d".repeat(64), model: "e".repeat(64) },
     rng: { seed: 42, draws: step * 3 },
     cursor: { epoch: Math.floor(step / 10), index: step % 10 },
+    skippedInARow: step % 3,
     metricsOffset: step * 17,
     blueprints: ["matmul/tiled?f32", "attention/flash"],
     environment: { cytonet: "0.1.0", adapter: { vendor: "none" } },
@@ -300,7 +301,7 @@ describe("continuing", () => {
       "model.width: 32 in the checkpoint, absent now",
       "model.depth: absent in the checkpoint, 3 now",
       "rate: 0.001 in the checkpoint, 0.01 now",
-      `data: SHA-256 ${"d".repeat(64)} in the checkpoint, ${"f".repeat(64)} now`,
+      `data: the dataset is another than the run began with, or its manifest, table or images were changed since (SHA-256 ${"d".repeat(64)} in the checkpoint, ${"f".repeat(64)} now)`,
     ]);
   });
   test("a free key frees what is below it, and nothing that only starts alike", () => {

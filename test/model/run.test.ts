@@ -3,10 +3,10 @@ import { describe, expect, test } from "vitest";
 import { storeFloat32 } from "../../src/data/tensors.ts";
 import { encodeScalars } from "../../src/data/tfevents.ts";
 import { UserError } from "../../src/errors.ts";
-import { createRun, openRun, readRun, resumeRun } from "../../src/model/run.ts";
+import { createRun, openRun, readResumable, readRun, resumeRun } from "../../src/model/run.ts";
 import type { RunOptions } from "../../src/model/run.ts";
 import { checkContinuation } from "../../src/model/state.ts";
-import type { TrainState } from "../../src/model/state.ts";
+import type { Standing } from "../../src/model/state.ts";
 import { decodeWeights, encodeWeights, readWeights, writeWeights } from "../../src/model/weights.ts";
 import { readSafetensors, writeSafetensors } from "../../src/data/safetensors.ts";
 import { Killed, simulateFiles } from "./simulated-files.ts";
@@ -64,6 +64,93 @@ describe("creating and opening", () => {
       if (isRun) await openRun(next.files, path);
       else expect((await createRun(next.files, path, options)).config).toEqual(options.config);
     }
+  });
+
+  test.each(["killed", "power lost"] as const)("resumes wherever the process was %s while it made the folder, also over a run that --force replaces", async (loss) => {
+    for (const force of [false, true]) {
+      const before = async (disk: Simulation): Promise<void> => {
+        if (!force) return;
+        await trainSmall(disk.files, path, { steps: 3, size: 2, every: 1 });
+        await write(disk, `${path}/checkpoints/mine.txt`, "mine");
+      };
+      const whole = simulateFiles();
+      await before(whole);
+      const from = whole.count();
+      await createRun(whole.files, path, { ...options, force });
+      for (let killAt = from; killAt < whole.count(); killAt++) {
+        const first = simulateFiles({ killAt });
+        await before(first);
+        await expect(createRun(first.files, path, { ...options, force })).rejects.toThrow(Killed);
+        const next = first.restart(loss);
+        const made = (await next.files.size(path)) !== undefined;
+        if (made) {
+          const old = force && JSON.stringify(await readResumable(next.files, path)) !== JSON.stringify(options.config);
+          const resumed = await resumeRun(next.files, path, options, () => undefined);
+          expect(resumed.checkpoint?.state.step, `operation ${killAt}`).toBe(old ? 3 : undefined);
+          if (!old) expect(next.paths().filter((name) => !/lock|mine/.test(name))).toEqual([`${path}/config.json`, `${path}/environment.json`]);
+        }
+        if (force) expect(await text(next, `${path}/checkpoints/mine.txt`)).toBe("mine");
+      }
+    }
+  });
+
+  test("a run that was killed before its first checkpoint begins anew with its own settings; one that lost its checkpoints does not", async () => {
+    const disk = simulateFiles();
+    await (await createRun(disk.files, path, options)).release();
+    const refuse = (state: Standing): void => checkContinuation(state, { config: { preset: "other" }, hashes: { config: "", data: "", model: "" } });
+    const error = await caught(resumeRun(disk.files, path, options, refuse));
+    expect([error.exitCode, error.message]).toEqual([65, "resume: preset, offset, rates, steps differ from the run's config.json, expected the same"]);
+    const { run, checkpoint } = await resumeRun(disk.files, path, options, () => undefined);
+    expect(checkpoint).toBeUndefined();
+    await run.appendMetrics([{ step: 1 }]);
+    await run.release();
+    const lost = await caught(resumeRun(disk.files, path, options, () => undefined));
+    expect([lost.exitCode, lost.message]).toEqual([66, `${path}/checkpoints: no checkpoint, expected at least one`]);
+  });
+
+  test("a folder that never was a run is not resumed", async () => {
+    const disk = simulateFiles();
+    await disk.files.makeFolder(path);
+    await write(disk, `${path}/notes.txt`, "mine");
+    for (const folder of [path, "/out/none"]) expect((await caught(resumeRun(disk.files, folder, options, () => undefined))).message).toMatch(/no config\.json in it, expected a run folder/);
+    expect(disk.paths()).toEqual([`${path}/notes.txt`]);
+  });
+
+  test.each(["model.safetensors", "environment.json", "metrics.jsonl", "checkpoints/mine.txt", "checkpoints/step-0000000009.safetensors"])("%s of somebody else is refused, also where a killed run's lock lies", async (name) => {
+    const disk = simulateFiles();
+    await disk.files.makeFolder(`${path}/checkpoints`);
+    if (!name.startsWith("checkpoints")) await disk.files.remove(`${path}/checkpoints`);
+    await write(disk, `${path}/${name}`, "mine");
+    const error = await caught(createRun(disk.files, path, options));
+    expect([error.exitCode, error.message]).toEqual([73, `${path}: holds 1 other files or folders (${JSON.stringify(name.split("/")[0])}), expected a new or empty folder`]);
+    await disk.files.lock(`${path}/lock`);
+    const killed = disk.restart("killed");
+    expect((await caught(createRun(killed.files, path, options))).exitCode).toBe(73);
+    expect((await caught(resumeRun(killed.files, path, options, () => undefined))).exitCode).toBe(66);
+    expect(await text(killed, `${path}/${name}`)).toBe("mine");
+    await (await createRun(killed.files, path, { ...options, force: true })).release();
+    expect(killed.paths().filter((file) => file.endsWith("mine.txt"))).toEqual(name.endsWith("mine.txt") ? [`${path}/${name}`] : []);
+    expect(killed.paths().some((file) => /step-/.test(file))).toBe(false);
+  });
+
+  test("a dataset's folder never becomes a run's, nor does a folder in a file's place go", async () => {
+    const disk = simulateFiles();
+    await disk.files.makeFolder(path);
+    await write(disk, `${path}/dataset.json`, "{}");
+    for (const force of [false, true]) expect((await caught(createRun(disk.files, path, { ...options, force }))).message).toBe(`${path}: holds a dataset (dataset.json), expected a new or empty folder`);
+    await disk.files.makeFolder("/out/two/model.safetensors");
+    await write(disk, "/out/two/model.safetensors/a", "mine");
+    const error = await caught(createRun(disk.files, "/out/two", { ...options, force: true }));
+    expect([error.exitCode, error.message]).toEqual([73, '/out/two: "model.safetensors" there is a folder, expected a new or empty folder']);
+    expect(disk.paths()).toEqual([`${path}/dataset.json`, "/out/two/model.safetensors/a"]);
+  });
+
+  test("a run that goes on is told as such, not as one to replace", async () => {
+    const disk = simulateFiles();
+    const run = await createRun(disk.files, path, options);
+    const error = await caught(createRun(disk.files, path, options));
+    expect([error.exitCode, error.message]).toEqual([75, `${path}: another process trains there: ${path}/lock: held by process 1`]);
+    await run.release();
   });
 
   test("force replaces a run and spares what is none of its", async () => {
@@ -184,6 +271,14 @@ describe("metrics", () => {
     expect((await caught(run.cutTo(2, 5))).message).toMatch(/no line ends at byte 5/);
     expect(await text(disk, `${path}/metrics.jsonl`)).toBe('{"step":1}\n');
   });
+
+  test("the last line is read back with its numbers", async () => {
+    const disk = simulateFiles();
+    const run = await createRun(disk.files, path, options);
+    expect(await run.lastMetrics()).toBeUndefined();
+    for (let step = 1; step <= 3000; step++) await run.appendMetrics([{ step, loss: step === 3000 ? NaN : 1, worst: -Infinity, skipped: false }]);
+    expect(await run.lastMetrics()).toEqual({ step: 3000, loss: NaN, worst: -Infinity, skipped: false });
+  });
 });
 
 test("a refused continuation changes nothing and gives the lock back", async () => {
@@ -194,8 +289,8 @@ test("a refused continuation changes nothing and gives the lock back", async () 
   await run.release();
   const before = new Map<string, Uint8Array>();
   for (const file of disk.paths()) before.set(file, await disk.files.read(file));
-  const refuse = (found: TrainState): void => checkContinuation(found, { ...found, config: { preset: "other" } });
-  const error = await caught(resumeRun(disk.files, path, refuse));
+  const refuse = (found: Standing): void => checkContinuation(found, { hashes: { config: "c", data: "d", model: "m" }, config: { preset: "other" } });
+  const error = await caught(resumeRun(disk.files, path, options, refuse));
   expect(error.message).toMatch(/preset, size, steps differ from the checkpoint of step 7/);
   expect(disk.paths()).toEqual([...before.keys()]);
   for (const [file, bytes] of before) expect(await disk.files.read(file)).toEqual(bytes);

@@ -1,6 +1,5 @@
 // A training loop without a device, for tests of everything around one: each step is a pure function of the state and the step's number.
 import { loadFloat32, storeFloat32 } from "../../src/data/tensors.ts";
-import { UserError } from "../../src/errors.ts";
 import type { Files } from "../../src/files.ts";
 import { saveCheckpoint, startCheckpoints } from "../../src/model/checkpoint.ts";
 import { createRun, resumeRun } from "../../src/model/run.ts";
@@ -28,23 +27,17 @@ export async function trainSmall(files: Files, path: string, { steps, size, ever
     hashes: { config: "c", data: "d", model: "m" },
     rng: { seed: 1 },
     cursor: { epoch: 0, index: 0 },
+    skippedInARow: 0,
     metricsOffset: 0,
     blueprints: [],
     environment,
   };
   const now = state;
-  const resumed = await resumeRun(files, path, (found) => checkContinuation(found, now)).catch((error: unknown) => {
-    if (error instanceof UserError && error.exitCode === 66) return undefined; // it died before there was anything to continue
-    throw error;
-  });
-  let run: Run;
-  if (resumed === undefined) {
-    run = await createRun(files, path, { config, environment, force: true });
-    await startCheckpoints(files, run.checkpoints, state, 2);
-  } else {
-    run = resumed.run;
-    state = resumed.checkpoint.state;
-  }
+  const known = (await files.size(path)) !== undefined;
+  const resumed = known ? await resumeRun(files, path, { config, environment }, (found) => checkContinuation(found, now)) : undefined;
+  const run: Run = resumed?.run ?? (await createRun(files, path, { config, environment }));
+  if (resumed?.checkpoint === undefined) await startCheckpoints(files, run.checkpoints, state, 2);
+  else state = resumed.checkpoint.state;
   while (state.step < steps) {
     const step = state.step + 1;
     const tensor = state.tensors.get("w");

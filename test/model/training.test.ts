@@ -8,6 +8,7 @@ import type { Dataset } from "../../src/data/dataset.ts";
 import { findEventsEnd } from "../../src/data/tfevents.ts";
 import { createEngine, type Engine } from "../../src/engine/engine.ts";
 import type { Files } from "../../src/files.ts";
+import { openLatest, saveCheckpoint } from "../../src/model/checkpoint.ts";
 import { resolveConfig } from "../../src/model/config.ts";
 import { eventsEvery, train, type TrainOptions, type TrainResult } from "../../src/model/trainer.ts";
 
@@ -107,6 +108,20 @@ test("memory is flat over a run and given back at its end", async () => {
   expect(after.live.activations ?? 0).toBe(before.live.activations ?? 0);
   expect(after.live.state ?? 0).toBe(before.live.state ?? 0);
   expect(after.live.inputs ?? 0).toBe(before.live.inputs ?? 0);
+});
+
+test("steps that are skipped are counted across a resume", async () => {
+  const settings = { "checkpoint.every": 1 };
+  const controller = new AbortController();
+  await run("skipped", settings, { signal: controller.signal, onProgress: ({ step }) => step === 2 && controller.abort() });
+  const { state } = await openLatest(files, "skipped/checkpoints");
+  expect(state.skippedInARow).toBe(0);
+  // As six skipped steps would have left it, with a weight that skips all that follow.
+  const [name, { shape, dtype, data }] = [...state.tensors].find(([, tensor]) => tensor.dtype === "F32" && tensor.shape.length > 1)!;
+  const tensors = new Map(state.tensors).set(name, { shape, dtype, data: new Uint8Array(new Float32Array(data.length / 4).fill(NaN).buffer) });
+  await saveCheckpoint(files, "skipped/checkpoints", { ...state, tensors, skippedInARow: 6 });
+  await expect(run("skipped", settings, { resume: true })).rejects.toThrow("8 steps in a row were not finite, the last is step 4");
+  expect((await openLatest(files, "skipped/checkpoints")).state).toMatchObject({ step: 3, skippedInARow: 7 });
 });
 
 test("refuses to continue with other settings, naming them", async () => {

@@ -5,7 +5,7 @@ import { EXIT_CODES, UserError } from "../../errors.ts";
 import { joinPath } from "../../files.ts";
 import { nodeFiles } from "../../host/files-node.ts";
 import { flattenSettings, parseSetting, resolveConfig } from "../../model/config.ts";
-import { RUN_FILES, readRun } from "../../model/run.ts";
+import { readResumable, RUN_FILES } from "../../model/run.ts";
 import { train, type Progress } from "../../model/trainer.ts";
 import type { Format } from "../arguments.ts";
 import { describeEnvironment, listenForStop, withEngine, type DeviceFlags } from "../device.ts";
@@ -40,7 +40,7 @@ export async function runTrain(path: string, flags: TrainFlags): Promise<void> {
   if (flags.resume && flags.force) throw new UserError(EXIT_CODES.usage, "cytonet train: --resume and --force, expected at most one of them");
   const given = settingsOf(flags);
   // A continued run has its own settings; what is given must agree with them, which the trainer checks.
-  const base = flags.resume ? flattenSettings((await readRun(nodeFiles, flags.out)).config) : {};
+  const base = flags.resume ? flattenSettings((await readResumable(nodeFiles, flags.out)) ?? {}) : {};
   const config = resolveConfig({ ...base, ...given });
   const dataset = await readDataset(nodeFiles, path);
   const stop = listenForStop((name) => process.stderr.write(`${name}: finishing the step and saving; once more leaves at once\n`));
@@ -67,7 +67,7 @@ export async function runTrain(path: string, flags: TrainFlags): Promise<void> {
       process.exitCode = stop.code() ?? EXIT_CODES.interrupted;
       return;
     }
-    if (!result.last) process.stderr.write(`${flags.out} has all its ${config.steps} steps already; nothing was left to do\n`);
+    if (result.taken === 0) process.stderr.write(`${flags.out} has all its ${config.steps} steps already; nothing was left to do\n`);
     await emit(
       formatRows(flags.format, "cytonet-train/1", [
         {
@@ -76,7 +76,7 @@ export async function runTrain(path: string, flags: TrainFlags): Promise<void> {
           loss: result.last?.loss ?? null,
           divergence: result.last?.divergence ?? null,
           parameters: result.parameters,
-          patchesPerSecond: Number(result.patchesPerSecond.toFixed(1)),
+          patchesPerSecond: result.taken === 0 ? null : Number(result.patchesPerSecond.toFixed(1)),
           weights: joinPath(flags.out, RUN_FILES.weights),
         },
       ]),
