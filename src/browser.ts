@@ -3,3 +3,4 @@
 
 export * from "./library.ts";
 export { listAdapters, openAdapter } from "./host/browser.ts";
+export { createStorageFiles, type KeyStorage } from "./host/files-storage.ts";

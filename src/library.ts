@@ -34,6 +34,13 @@ export { createEmbeddingSubject, createTrainingSubject, type Subject } from "./p
 export { toTrace, type TraceDocument } from "./profile/trace.ts";
 export { renderProfile } from "./profile/page.ts";
 export { benchKernels, type BenchOptions, type BenchReport, type BenchRow } from "./bench/bench.ts";
+export { compareReports, readReport, type BenchComparison } from "./bench/compare.ts";
+export { parseSweep, type Sweep } from "./bench/sweep.ts";
+export { createTuningTable, type TunedEntry, type TuningTable } from "./kernel/tuning.ts";
+export { createMeasurer, type Measurer, type TuneProblem } from "./tune/measure.ts";
+export { SHIPPED as shippedTuning } from "./tune/shipped.ts";
+export { addToStore, readStore } from "./tune/store.ts";
+export { tune, type TuneOptions, type TuneReport } from "./tune/tune.ts";
 
 // The model: configuration, presets, training, embedding.
 export { flattenSettings, resolveConfig, type TrainConfig } from "./model/config.ts";

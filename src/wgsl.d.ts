@@ -4,3 +4,8 @@ declare module "*.wgsl?raw" {
   const source: string;
   export default source;
 }
+
+declare module "*.json?raw" {
+  const text: string;
+  export default text;
+}

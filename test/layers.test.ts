@@ -17,12 +17,13 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   story: ["kernel", "engine", "data", "phantom", "model", "analysis"],
   report: ["data", "model", "analysis", "story"],
   bench: ["kernel", "kernels", "engine"],
+  tune: ["kernel", "engine", "bench"],
   profile: ["kernel", "kernels", "engine", "data", "model", "bench", "report"],
   workbench: ["kernel", "kernels", "engine", "bench"],
   "host-face": [],
   host: ["host-face"],
-  cli: ["kernel", "kernels", "engine", "ops", "model", "data", "phantom", "analysis", "story", "report", "bench", "profile", "workbench", "host", "host-face"],
-  entry: ["kernel", "kernels", "engine", "ops", "model", "data", "phantom", "analysis", "story", "report", "bench", "profile", "workbench", "host", "host-face"],
+  cli: ["kernel", "kernels", "engine", "ops", "model", "data", "phantom", "analysis", "story", "report", "bench", "tune", "profile", "workbench", "host", "host-face"],
+  entry: ["kernel", "kernels", "engine", "ops", "model", "data", "phantom", "analysis", "story", "report", "bench", "tune", "profile", "workbench", "host", "host-face"],
 };
 
 /** Entries of the library stand above all layers; what else lies directly in `src` belongs to all of them. */
@@ -88,7 +89,7 @@ test("every layer is known", () => {
 
 test("relative imports carry their extension", () => {
   const wrong = sources.flatMap(({ file, imports }) =>
-    imports.filter((name) => name.startsWith(".") && !/\.(ts|wgsl\?raw)$/.test(name)).map((name) => `${file}: ${name}`),
+    imports.filter((name) => name.startsWith(".") && !/\.(ts|(wgsl|json)\?raw)$/.test(name)).map((name) => `${file}: ${name}`),
   );
   expect(wrong).toEqual([]);
 });

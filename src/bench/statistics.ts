@@ -1,5 +1,5 @@
 // What rounds of a measurement tell: median, spread, percentiles, and intervals of ratios by the bootstrap.
-import { keyOfSeed, randomStream } from "../kernel/rng.ts";
+import { keyOfSeed, randomStream, type RandomStream } from "../kernel/rng.ts";
 
 /** A measured time, in the unit of the samples. */
 export interface Summary {
@@ -46,15 +46,24 @@ export function summarise(samples: readonly number[]): Summary {
  */
 export function ratioOfMedians(a: readonly number[], b: readonly number[], miss = 0.05): Ratio {
   const random = randomStream(keyOfSeed(1), [a.length, b.length, 7]);
-  const draw = (samples: readonly number[]) => percentile(samples.map(() => samples[random.below(samples.length)]!), 0.5);
-  return intervalOf(percentile(b, 0.5) / percentile(a, 0.5), () => draw(b) / draw(a), miss);
+  const [drawA, drawB] = [createMedianDraw(a, random), createMedianDraw(b, random)];
+  return intervalOf(percentile(b, 0.5) / percentile(a, 0.5), () => drawB() / drawA(), miss);
 }
 
 /** Median of b/a round by round: for contestants that took turns, so that what slowed a round slowed both. */
 export function ratioOfRounds(a: readonly number[], b: readonly number[], miss = 0.05): Ratio {
   const random = randomStream(keyOfSeed(1), [a.length, b.length, 8]);
   const ratios = a.map((x, i) => b[i]! / x);
-  return intervalOf(percentile(ratios, 0.5), () => percentile(ratios.map(() => ratios[random.below(ratios.length)]!), 0.5), miss);
+  return intervalOf(percentile(ratios, 0.5), createMedianDraw(ratios, random), miss);
+}
+
+/** The median of as many samples drawn with replacement, at each call. */
+function createMedianDraw(samples: readonly number[], random: RandomStream): () => number {
+  const drawn = new Float64Array(samples.length);
+  return () => {
+    for (let i = 0; i < drawn.length; i++) drawn[i] = samples[random.below(samples.length)]!;
+    return quantileOfSorted(drawn.sort(), 0.5);
+  };
 }
 
 /** Percentile bootstrap (Efron and Tibshirani 1993, chapter 13). */

@@ -1,5 +1,5 @@
 // The verbs as people see them: examples, arguments, options. What a verb does is loaded when it runs, so that help answers at once.
-import type { Command } from "commander";
+import { Option, type Command } from "commander";
 import { EXIT_CODES, UserError } from "../errors.ts";
 import { CHECK_MODES, FORMATS, collect, oneOf, positiveNumber, share, wholeNumber, type CheckMode, type Format } from "./arguments.ts";
 import type { BenchFlags, CompareFlags } from "./verbs/bench.ts";
@@ -13,6 +13,7 @@ import type { ProfileFlags } from "./verbs/profile.ts";
 import type { ProbeFlags } from "./verbs/probe.ts";
 import type { PhantomFlags } from "./verbs/phantom.ts";
 import type { TrainFlags } from "./verbs/train.ts";
+import type { TuneFlags } from "./verbs/tune.ts";
 
 type Optional<T, K extends keyof T> = Omit<T, K> & Partial<Pick<T, K>>;
 
@@ -189,6 +190,28 @@ export function addVerbs(program: Command): void {
         .option("--seconds <s>", "end after this time, between two cases; what is measured is kept", positiveNumber("--seconds")),
     ),
   ).enablePositionalOptions();
+  withOutput(
+    withAdapter(
+      addVerb(program, "tune", "find the fastest variant and constants of kernels on your adapter, for plans to use", [
+        "cytonet tune --minutes 10",
+        "cytonet tune matmul --set m=256:4096:*2 --dtype f32",
+        "cytonet tune --list",
+        "cytonet tune layer-norm --clear",
+      ])
+        .argument("[name]", "part of a kernel's or a case's name")
+        .option("--set <name=values>", "tune for these sizes: a list, from:to:step or from:to:*factor; may be repeated", collect)
+        .option("--dtype <f32|f16>", "only this element type", oneOf("--dtype", ["f32", "f16"]))
+        .option("--max-flops <n>", "leave out cases of more arithmetic operations", positiveNumber("--max-flops"))
+        .option("--minutes <n>", "begin nothing after this time; the same command goes on", positiveNumber("--minutes"), 5)
+        .option("--timeout <s>", "seconds until a candidate counts as hung", positiveNumber("--timeout"), 60)
+        .option("--rounds <n>", "measurements of each candidate, in turns with the kernel's own choice (default: 9)", wholeNumber("--rounds", 3))
+        .option("--store <file>", "keep the choices there (default: CYTONET_TUNED, or tuned.json in the cache folder)")
+        .option("--again", "also tune what is tuned already")
+        .option("--list", "print the choices that are kept, and those that ship")
+        .option("--clear", "forget the choices that are kept")
+        .addOption(new Option("--worker").hideHelp()),
+    ),
+  ).action(async (name: string | undefined, flags: TuneFlags) => (await import("./verbs/tune.ts")).runTune(name, flags));
   bench.action(async (name: string | undefined, flags: BenchFlags) => (await import("./verbs/bench.ts")).runBench(name, flags));
   withOutput(
     addVerb(bench, "compare", "compare two files of `cytonet bench --format json`: exit code 3 where a row became slower", ["cytonet bench compare before.json after.json --fail-on 5%"])

@@ -5,9 +5,12 @@ import type { JsonObject } from "../data/json.ts";
 import { EXIT_CODES, UserError } from "../errors.ts";
 import { openAdapter } from "../host/node.ts";
 import { VERSION } from "../version.ts";
+import { loadTuning } from "./tuning.ts";
 
 export interface DeviceFlags {
   readonly adapter?: string;
+  /** Kernels choose for themselves, whatever was tuned. */
+  readonly untuned?: boolean;
 }
 
 /** Opens the adapter and the engine, hands them to `body`, and closes both whatever happens. */
@@ -17,7 +20,8 @@ export async function withEngine<T>(flags: DeviceFlags, body: (engine: Engine) =
   const handle = await openAdapter({ log, quiet: true, ...(flags.adapter === undefined ? {} : { adapter: flags.adapter }) });
   let engine: Engine | undefined;
   try {
-    engine = await createEngine(handle, { debug, log });
+    const tuning = flags.untuned ? undefined : await loadTuning(log);
+    engine = await createEngine(handle, { debug, log, ...(tuning ? { tuning } : {}) });
     return await body(engine);
   } finally {
     engine?.dispose();

@@ -37,6 +37,7 @@ async function describeEnvironmentVariables(): Promise<string> {
   const variables = [
     ["CYTONET_ADAPTER", "part of an adapter's name, as --adapter"],
     ["CYTONET_CACHE", "folder for the CPU adapter that comes along, once unpacked (default: the user's cache folder)"],
+    ["CYTONET_TUNED", "file with tuned choices, or off (default: tuned.json in the cache folder)"],
     ["NO_COLOR, CI, TERM=dumb", "no colour; with the last two no line that is redrawn either"],
     ["CYTONET_DEBUG", "switches, separated by commas:"],
     ...Object.entries(DEBUG_SWITCHES).map(([name, doc]) => [`  ${name}`, doc] as const),

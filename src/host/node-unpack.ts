@@ -57,7 +57,7 @@ export function cacheFolders(): { readonly path: string; readonly shared: boolea
 }
 
 /** Libraries are loaded from here: in a folder that everybody can write to, nobody else may have put them. */
-async function isPrivate(base: { readonly path: string; readonly shared: boolean }): Promise<boolean> {
+export async function isPrivate(base: { readonly path: string; readonly shared: boolean }): Promise<boolean> {
   if (!base.shared) return true;
   const stat = await lstat(base.path).catch(() => undefined);
   if (stat === undefined || !stat.isDirectory()) return false;

@@ -1,0 +1,84 @@
+// The bench without a device: sweeps, intervals, comparisons of reports, and what counts as wrong.
+import { expect, test } from "vitest";
+import { layerNorm, matmul } from "../../kernels/index.ts";
+import { type BenchRow } from "../../src/bench/bench.ts";
+import { compareReports, readReport, type ComparedReport } from "../../src/bench/compare.ts";
+import { problemOf } from "../../src/bench/measure.ts";
+import { percentile, ratioOfRounds, summarise } from "../../src/bench/statistics.ts";
+import { listProblems, parseSweep, sortSweeps } from "../../src/bench/sweep.ts";
+import { createVerifier, type Outputs } from "../../src/bench/verify.ts";
+import { makeInputs, runReference } from "../../src/engine/check.ts";
+import { completeNumbers } from "../../src/kernel/define.ts";
+import { keyOfSeed, randomStream } from "../../src/kernel/rng.ts";
+
+test("sweeps: lists, factors and steps; what is none says so", () => {
+  expect(parseSweep("m=64:4096:*4")).toEqual({ name: "m", values: [64, 256, 1024, 4096] });
+  expect(parseSweep("m=1,2,8:16:4")).toEqual({ name: "m", values: [1, 2, 8, 12, 16] });
+  for (const text of ["m", "m=", "m=a", "m=8:4", "m=1:8:*1", "m=0:8:*2", "m=1:8:0", "m=1:2:3:4", "m=1:1e9"]) expect(() => parseSweep(text)).toThrow(/--set/);
+  expect(sortSweeps([parseSweep("m=1"), parseSweep("ROWS=4,8")], [matmul])).toMatchObject({ sizes: [{ name: "m" }], constants: [{ name: "ROWS" }] });
+  expect(() => sortSweeps([parseSweep("mm=1")], [matmul])).toThrow(/no such size or constant/);
+  expect(() => listProblems([matmul], "1024", [parseSweep("batch=2")])).toThrow(/follows from/);
+  expect(listProblems([layerNorm, matmul], "layerNorm", [parseSweep("c=64,128")]).map(({ numbers }) => numbers["c"])).toEqual([64, 128]);
+});
+
+test("medians, percentiles and paired ratios", () => {
+  expect(percentile([4, 1, 3, 2], 0.5)).toBe(2.5);
+  expect(summarise([1, 2, 3, 4, 100])).toMatchObject({ median: 3, mad: 1, p25: 2, p75: 4 });
+  // What slows a round slows both: the ratio does not see it.
+  const found = ratioOfRounds([1, 5, 2, 9, 3], [2, 10, 4, 18, 6]);
+  expect([found.ratio, found.low, found.high]).toEqual([2, 2, 2]);
+});
+
+/** A report as two processes on a machine of changing speed would give: `slow` multiplies the time of one kernel. */
+function makeReport(seed: number, slow = 1): ComparedReport {
+  const random = randomStream(keyOfSeed(seed), [0, 0, 9]);
+  const machine = 1 + seed % 3;
+  const rows = Array.from({ length: 12 }, (_, kernel) => {
+    const pace = Array.from({ length: 9 }, () => machine * (1 + random.uniform()));
+    // Each round's time follows the machine, with 2 % of its own on either side.
+    const samples = pace.map((one) => (kernel + 1) * one * (1 + 0.04 * (random.uniform() - 0.5)) * (kernel === 7 ? slow : 1));
+    return { name: `k${kernel}`, variant: "naive", dtype: "f32", flags: [], constants: {}, case: "c", numbers: { n: 4 }, verified: true, milliseconds: percentile(samples, 0.5), samples, pace } as unknown as BenchRow;
+  });
+  return { date: "", device: { adapter: "a", driver: "d" } as ComparedReport["device"], rows };
+}
+
+test("two reports of one build are equal though the machine was twice as slow; one slowed kernel is caught, by name", () => {
+  for (const seed of [1, 4]) {
+    const same = compareReports(makeReport(seed), makeReport(seed + 1), 0.05);
+    expect(same.rows.filter(({ verdict }) => verdict === "slower" || verdict === "faster")).toEqual([]);
+    expect(same.pace).toBeGreaterThan(1.1);
+    const slower = compareReports(makeReport(seed), makeReport(seed + 1, 1.2), 0.05);
+    expect(slower.rows.filter(({ verdict }) => verdict === "slower").map(({ name }) => name)).toEqual(["k7"]);
+  }
+});
+
+test("reports of other devices, without a common row, or none at all are refused", () => {
+  const one = makeReport(1);
+  expect(() => compareReports(one, { ...one, device: { ...one.device, driver: "e" } }, 0.05)).toThrow(/expected one device/);
+  expect(() => compareReports(one, { ...one, rows: [] }, 0.05)).toThrow(/no row in common/);
+  expect(() => readReport("x.json", "{")).toThrow(/no JSON/);
+  expect(() => readReport("x.json", "{}")).toThrow(/expected a report/);
+  expect(readReport("x.json", JSON.stringify({ schema: "cytonet-bench/1", ...one })).rows).toHaveLength(12);
+});
+
+/** What f32 arithmetic in plain order gives. */
+function computePlain(problem: ReturnType<typeof problemOf>): Map<string, { dtype: "f32"; data: Float32Array }> {
+  return new Map([...runReference(problem, makeInputs(problem), true)].map(([name, data]) => [name, { dtype: "f32", data: Float32Array.from(data) }]));
+}
+
+test("inputs far from zero: plain order and a better one both pass, a shifted result does not", () => {
+  // The second is too large for its reference: it is held against `naive` by a yardstick of fewer rows.
+  for (const rows of [200, 6600]) {
+    const problem = problemOf(layerNorm, "c", completeNumbers(layerNorm, { rows, c: 384, eps: 1e-6 }), [], "f32");
+    const plain = computePlain(problem);
+    const exact: Outputs = new Map([...runReference(problem, makeInputs(problem), false)].map(([name, data]) => [name, { dtype: "f32", data: Float32Array.from(data) }]));
+    const verify = createVerifier(problem, plain);
+    expect(verify(plain)).toBeUndefined();
+    expect(verify(exact)).toBeUndefined();
+    const shifted = new Map(exact);
+    shifted.set("y", { dtype: "f32", data: Float32Array.from(exact.get("y")!.data, (value, i) => (i === 1234 ? value + 1e-3 : value)) });
+    expect(verify(shifted)).toMatch(/^y\[1234\]/);
+    shifted.delete("mean");
+    expect(verify(new Map([["y", exact.get("y")!]]))).toMatch(/is missing/);
+  }
+});
