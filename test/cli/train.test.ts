@@ -48,32 +48,43 @@ async function lastStep(run: string): Promise<number> {
   return Math.max(-1, ...names.flatMap((name) => /^step-(\d+)\.safetensors$/.exec(name)?.[1] ?? []).map(Number));
 }
 
-/** Waits until a run has made a checkpoint beyond `step`, then `extra` milliseconds. */
-async function waitBeyond(run: string, step: number, extra: number, ended: () => boolean): Promise<void> {
-  while (!ended() && (await lastStep(run)) <= step) await new Promise((done) => setTimeout(done, 3));
+/** Waits until something is the case, then `extra` milliseconds. */
+async function waitFor(isSo: () => Promise<boolean>, extra: number, ended: () => boolean): Promise<void> {
+  while (!ended() && !(await isSo())) await new Promise((done) => setTimeout(done, 3));
   await new Promise((done) => setTimeout(done, extra));
 }
 
-test("kill -9, again and again: the same bytes in the end", async () => {
+/** Waits until a run has made a checkpoint beyond `step`, then `extra` milliseconds. */
+function waitBeyond(run: string, step: number, extra: number, ended: () => boolean): Promise<void> {
+  return waitFor(async () => (await lastStep(run)) > step, extra, ended);
+}
+
+/** Kills while the run is made, which is mostly while its kernels compile. */
+const EARLY_KILLS = 3;
+
+test("kill -9, again and again, also before there is a checkpoint: the same bytes in the end", async () => {
   const run = join(top, "killed");
   let seed = 7;
   let kills = 0;
   for (let finished = false; !finished; ) {
     const before = await lastStep(run);
-    const args = before < 0 ? ["train", dataset, "--out", run, ...SETTINGS, "--force"] : ["train", dataset, "--out", run, "--resume"];
+    const args = ["train", dataset, "--out", run, ...SETTINGS, ...(kills > 0 ? ["--resume"] : [])];
+    const early = kills < EARLY_KILLS;
     let over = false;
     const { code, stderr } = await runProgram(args, {
       onStart(child) {
         child.once("exit", () => (over = true));
         seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-        void waitBeyond(run, before + 1, (seed / 2 ** 32) * 150, () => over).then(() => child.kill("SIGKILL"));
+        const extra = (seed / 2 ** 32) * (early ? 300 : 150);
+        const moment = early ? waitFor(() => stat(run).then(() => true, () => false), extra, () => over) : waitBeyond(run, before + 1, extra, () => over);
+        void moment.then(() => child.kill("SIGKILL"));
       },
     });
     if (code === null) kills++;
     else expect(code, stderr).toBe(0);
     finished = code === 0;
   }
-  expect(kills).toBeGreaterThan(2);
+  expect(kills).toBeGreaterThan(EARLY_KILLS);
   await expectSame(run);
 }, 240_000);
 
@@ -93,8 +104,40 @@ test.each([["SIGINT", 130], ["SIGTERM", 143]] as const)("%s: saves, ends with %i
   await expect(stat(join(run, "model.safetensors"))).rejects.toThrow("ENOENT");
   const second = await runProgram(["train", dataset, "--out", run, "--resume"]);
   expect(second.code, second.stderr).toBe(0);
+  expect(second.stderr).toContain(`resume: continuing after step ${step} of 12`);
   await expectSame(run);
 }, 120_000);
+
+test("two Ctrl-C while the kernels compile: ends by the signal, and is continued to the same bytes", async () => {
+  const run = join(top, "twice");
+  let signal: string | null = null;
+  const first = await runProgram(["train", dataset, "--out", run, ...SETTINGS], {
+    onStart(child) {
+      let over = false;
+      child.once("exit", (_, by) => {
+        signal = by;
+        over = true;
+      });
+      child.stderr?.on("data", (part: Buffer) => part.toString().includes("SIGINT") && child.kill("SIGINT"));
+      void waitFor(() => stat(join(run, "config.json")).then(() => true, () => false), 50, () => over).then(() => child.kill("SIGINT"));
+    },
+  });
+  expect(first).toMatchObject({ code: null, stdout: "" });
+  expect(signal).toBe("SIGINT");
+  expect(await lastStep(run)).toBe(-1);
+  const second = await runProgram(["train", dataset, "--out", run, "--resume"]);
+  expect(second.code, second.stderr).toBe(0);
+  expect(second.stderr).toMatch(/^resume: the run was ended before its first checkpoint; it starts at step 0 of 12$/m);
+  await expectSame(run);
+}, 120_000);
+
+test("a finished run that is resumed says what it came to", async () => {
+  const { code, stdout, stderr } = await runProgram(["train", dataset, "--out", whole, "--resume", "--format", "json"]);
+  expect(code, stderr).toBe(0);
+  const { loss, divergence } = JSON.parse((await readFile(join(whole, "metrics.jsonl"), "utf8")).trim().split("\n").at(-1)!) as Record<string, number>;
+  expect(JSON.parse(stdout)).toMatchObject({ rows: [{ steps: STEPS, loss, divergence, patchesPerSecond: null }] });
+  expect(stderr).toContain("has all its 12 steps already");
+});
 
 test("a brain that is held out is not trained on", async () => {
   const run = join(top, "held-out");
