@@ -114,7 +114,8 @@ async function checkEdit(engine: Engine, kernel: Kernel, { blueprint }: Workpiec
   const problemOfCheck = (check: CheckCase) => ({ kernel, numbers: completeNumbers(kernel, check.numbers), flags: new Set(check.flags), dtype: check.dtype });
   const runs = known.filter((check) => check.params === undefined && "blueprint" in tryVariant(problemOfCheck(check), traits, check.variant, {}));
   const size = (check: CheckCase) => kernel.flops(completeNumbers(kernel, check.numbers));
-  const order = [...spread(runs.filter((check) => form(check) === own).sort((x, y) => size(x) - size(y)), MOST_CHECKS / 2), ...spread(runs.filter((check) => form(check) !== own), MOST_CHECKS / 2)];
+  const others = spread(runs.filter((check) => form(check) !== own), MOST_CHECKS / 2);
+  const order = [...spread(runs.filter((check) => form(check) === own).sort((x, y) => size(x) - size(y)), MOST_CHECKS - others.length), ...others];
   const began = performance.now();
   let [passed, skipped, worst] = [0, 0, 0];
   const failures: string[] = [];
