@@ -14,6 +14,6 @@ try {
   const { address } = await serve({ folder: join(dist, "web"), port });
   console.log(`the page is at ${address} (Ctrl-C ends it)`);
 } catch (error) {
-  console.error(`error: ${error.message}`);
+  console.error(`error: ${error.message}${error.exitCode === 69 ? `, as in npm run web -- ${port === 65535 ? 8018 : port + 1}` : ""}`);
   process.exit(error.exitCode ?? 70);
 }

@@ -35,9 +35,15 @@ export class UserError extends Error {
   }
 }
 
+/** A path or name as a POSIX shell takes it in a command that is suggested. */
+export function quoteArgument(text: string): string {
+  return /^[A-Za-z0-9_@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
 /** The names in `known` that look like `wanted`, nearest first: for "did you mean". Case and small slips are forgiven. */
 export function suggest(wanted: string, known: Iterable<string>): string[] {
-  const limit = Math.max(2, Math.floor(wanted.length / 3));
+  // A name of which every letter would have to change is no slip.
+  const limit = Math.min(Math.max(2, Math.floor(wanted.length / 3)), wanted.length - 1);
   return [...known]
     .map((name) => ({ name, distance: editDistance(wanted.toLowerCase(), name.toLowerCase()) }))
     .filter(({ distance }) => distance <= limit)

@@ -25,7 +25,7 @@ export async function writeMaps(files: Files, dataset: Dataset, overlays: readon
   const paths: string[] = [];
   for (const [index, section] of dataset.sections.entries()) {
     // A section's name may hold anything; a file's name may not.
-    const path = joinPath(folder, `${String(index).padStart(3, "0")}-${section.id.replace(/[^A-Za-z0-9._-]+/g, "_")}.png`);
+    const path = joinPath(folder, `${String(index).padStart(3, "0")}-${section.id.replace(/\.(png|jpe?g)$/i, "").replace(/[^A-Za-z0-9._-]+/g, "_")}.png`);
     await files.writeAtomic(path, encodePng(drawFeatureMap(dataset, index, await cache.get(index), overlays)));
     paths.push(path);
   }

@@ -1,5 +1,5 @@
 // Opening what was trained: the weights of a finished run or of a file, and the dataset that the run was trained on.
-import { EXIT_CODES, UserError } from "../errors.ts";
+import { EXIT_CODES, UserError, quoteArgument } from "../errors.ts";
 import { joinPath, type Files } from "../files.ts";
 import { openLatest } from "../model/checkpoint.ts";
 import { RUN_FILES } from "../model/run.ts";
@@ -25,7 +25,7 @@ export async function openTrained(files: Files, path: string): Promise<Trained> 
   }
   const weightsPath = joinPath(path, RUN_FILES.weights);
   if ((await files.size(weightsPath)) === undefined)
-    throw new UserError(EXIT_CODES.inputMissing, `${path}: no ${RUN_FILES.weights} in this run, expected one of a finished run; bring it to its end with cytonet train DATASET --out ${path} --resume`);
+    throw new UserError(EXIT_CODES.inputMissing, `${path}: no ${RUN_FILES.weights} in this run, expected one of a finished run; bring it to its end with cytonet train DATASET --out ${quoteArgument(path)} --resume`);
   return { weights: await readWeights(files, weightsPath), trainedOn: await findTrainingData(files, path) };
 }
 

@@ -26,7 +26,16 @@ export function oneOf<const Name extends string>(flag: string, names: readonly N
 export function positiveNumber(flag: string): (text: string) => number {
   return (text) => {
     const value = parse(text);
-    if (!(value > 0)) throw wrong(flag, text, "a number above 0");
+    if (!(value > 0 && Number.isFinite(value))) throw wrong(flag, text, "a number above 0");
+    return value;
+  };
+}
+
+/** A parser of a number from `least` to `most`. */
+export function numberWithin(flag: string, least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = parse(text);
+    if (!(value >= least && value <= most)) throw wrong(flag, text, `a number from ${least} to ${most}`);
     return value;
   };
 }
@@ -35,7 +44,7 @@ export function positiveNumber(flag: string): (text: string) => number {
 export function wholeNumber(flag: string, least: number): (text: string) => number {
   return (text) => {
     const value = parse(text);
-    if (!Number.isSafeInteger(value) || value < least) throw wrong(flag, text, `a whole number from ${least}`);
+    if (!Number.isSafeInteger(value) || value < least) throw wrong(flag, text, `a whole number from ${least}${value > Number.MAX_SAFE_INTEGER ? ` to ${Number.MAX_SAFE_INTEGER}` : ""}`);
     return value;
   };
 }

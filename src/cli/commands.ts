@@ -1,7 +1,7 @@
 // The verbs as people see them: examples, arguments, options. What a verb does is loaded when it runs, so that help answers at once.
 import { Option, type Command } from "commander";
 import { EXIT_CODES, UserError } from "../errors.ts";
-import { CHECK_MODES, FORMATS, collect, oneOf, positiveNumber, share, wholeNumber, type CheckMode, type Format } from "./arguments.ts";
+import { CHECK_MODES, FORMATS, collect, oneOf, numberWithin, positiveNumber, share, wholeNumber, type CheckMode, type Format } from "./arguments.ts";
 import type { BenchFlags, CompareFlags } from "./verbs/bench.ts";
 import type { CheckFlags } from "./verbs/check.ts";
 import type { DemoFlags } from "./verbs/demo.ts";
@@ -16,6 +16,9 @@ import type { TrainFlags } from "./verbs/train.ts";
 import type { TuneFlags } from "./verbs/tune.ts";
 
 type Optional<T, K extends keyof T> = Omit<T, K> & Partial<Pick<T, K>>;
+
+/** Pixel sizes that microscopes and scanners have, µm: what lies beyond is another unit. */
+const PIXEL_SIZES = [1e-4, 1e5] as const;
 
 /** An option that must be given: checked here, because commander would ask for it before it names an option that does not exist. */
 function need<T>(verb: string, option: string, value: T | undefined): T {
@@ -67,7 +70,7 @@ export function addVerbs(program: Command): void {
       .option("--x <column>", "column with the position to the right from the image's left edge (required)")
       .option("--y <column>", "column with the position down from the image's upper edge (required)")
       .option("--units <px|um>", "units of --x and --y (required)", oneOf("--units", ["px", "um"]))
-      .option("--pixel-size <um>", "µm per pixel of all images (this or the next is required)", positiveNumber("--pixel-size"))
+      .option("--pixel-size <um>", "µm per pixel of all images (this or the next is required)", numberWithin("--pixel-size", ...PIXEL_SIZES))
       .option("--pixel-size-column <column>", "column with the µm per pixel")
       .option("--brain <column>", "column with the brain's name (default: all sections are of one brain)")
       .option("--id <column>", "column with the sample's name")
@@ -129,7 +132,7 @@ export function addVerbs(program: Command): void {
         .argument("<input>", "a dataset, or one PNG or JPEG image")
         .option("--out <file>", "file to write: .safetensors, .npy or .csv (required)")
         .option("--map <dir>", "also paint the features over each section, coloured by their principal components")
-        .option("--pixel-size <um>", "µm per pixel of the image (required for an image)", positiveNumber("--pixel-size"))
+        .option("--pixel-size <um>", "µm per pixel of the image (required for an image)", numberWithin("--pixel-size", ...PIXEL_SIZES))
         .option("--stride <um>", "distance of the places on an image (default: half a patch)", positiveNumber("--stride"))
         .option("--batch <n>", "patches at once", wholeNumber("--batch", 1), 64)
         .option("--force", "replace what is there"),

@@ -31,7 +31,7 @@ export const FIELDS = {
   precision: rule("f32", "type of activations and weights in the model's arithmetic; masters, heads and loss are f32", oneOf("f32", "f16")),
   holdOut: rule([], "brains that training never sees", names),
   "data.patch": rule(64, "side of a patch, px", between(8, 4096, true)),
-  "data.pixelSizeUm": rule(null, "µm per pixel of a patch; null: each section's own", orNull(between(0.01, 1000))),
+  "data.pixelSizeUm": rule(null, "µm per pixel of a patch; null: that of the training sections, or where they differ each section's own", orNull(between(0.01, 1000))),
   "data.intensity": rule("density", "grey levels or optical density", oneOf("grey", "density")),
   "data.normalise": rule("none", "section: each section's tissue is brought to one mean and contrast, so that stain differs no more", oneOf("none", "section")),
   "data.mean": rule(null, "intensity that becomes 0; null: the mean over training patches", orNull(between(-100, 100))),

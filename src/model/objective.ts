@@ -3,7 +3,7 @@ import type { Dataset } from "../data/dataset.ts";
 import { cropWindows, type SectionCache, type WindowOptions } from "../data/sections.ts";
 import { EXIT_CODES, UserError } from "../errors.ts";
 import { keyOfSeed, randomStream } from "../kernel/rng.ts";
-import type { TrainConfig } from "./config.ts";
+import { FIELDS, type TrainConfig } from "./config.ts";
 
 /** The larger side of the samples' bounding box in each reference space, mm: its median over the spaces. */
 export function measureExtent(dataset: Dataset, members: Uint32Array): number {
@@ -45,7 +45,14 @@ export function windowOptions(config: Pick<TrainConfig, "data">): WindowOptions 
   return { scale: intensity, normalise, ...(pixelSizeUm === null ? {} : { pixelSizeUm }) };
 }
 
-/** The configuration with every null that the data decides filled in. */
+/** The pixel size of all sections that have members, where it is one: a model is of that size, and what it embeds later is brought to it. */
+function findPixelSize(dataset: Dataset, members: Uint32Array): number | null {
+  const sizes = new Set(Array.from(members, (i) => dataset.sections[dataset.samples.section[i]!]!.pixelSizeUm));
+  const [size] = sizes;
+  return sizes.size === 1 && size !== undefined && FIELDS["data.pixelSizeUm"].check(size) === undefined ? size : null;
+}
+
+/** The configuration with every null that the data decides filled in; the pixel size stays null where sections differ. */
 export async function resolveScales(config: TrainConfig, dataset: Dataset, cache: SectionCache, members: Uint32Array): Promise<TrainConfig> {
   const { loss, batch, data } = config;
   const needsExtent = loss.sigmaMm === null || loss.radiusMm === null;
@@ -58,6 +65,6 @@ export async function resolveScales(config: TrainConfig, dataset: Dataset, cache
     ...config,
     loss: { ...loss, sigmaMm, radiusMm },
     batch: { ...batch, radiusMm: batch.radiusMm ?? (loss.kernel === "radius" ? radiusMm : 2 * sigmaMm) },
-    data: { ...data, mean: data.mean ?? measured!.mean, deviation: data.deviation ?? measured!.deviation },
+    data: { ...data, pixelSizeUm: data.pixelSizeUm ?? findPixelSize(dataset, members), mean: data.mean ?? measured!.mean, deviation: data.deviation ?? measured!.deviation },
   };
 }

@@ -253,10 +253,14 @@ describe("a run folder", () => {
       expect(code).toBe(65);
     });
 
-    test("an image by bare weights works", async () => {
+    test("an image by bare weights works, and another pixel size than the trained one is told", async () => {
       const out = join(scans, "f.csv");
-      const { code, stderr, stdout } = await runProgram(["embed", join(run, "model.safetensors"), join(scans, "a.png"), "--pixel-size", "24", "--stride", "400", "--out", out, "--format", "json"]);
+      const map = join(scans, "map");
+      const { code, stderr, stdout } = await runProgram(["embed", join(run, "model.safetensors"), join(scans, "a.png"), "--pixel-size", "20", "--stride", "400", "--out", out, "--map", map, "--format", "json"]);
       expect(code, stderr).toBe(0);
+      expect(stderr).toMatch(/^warning: the section has 20 µm per pixel, the model was trained at 24: images are brought to that size first$/m);
+      expect(stderr).toMatch(/^1 map in .*map; /m);
+      expect(await readdir(map)).toEqual(["000-a.png"]);
       const rows = (await readFile(out, "utf8")).trim().split("\n");
       expect(JSON.parse(stdout)).toMatchObject({ rows: [{ out, patches: rows.length - 1, channels: 256 }] });
     });

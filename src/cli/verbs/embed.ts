@@ -5,11 +5,13 @@ import { chooseEmbeddingsFormat, encodeEmbeddings } from "../../data/embeddings.
 import { openImage } from "../../data/image-dataset.ts";
 import { readDataset } from "../../data/read-dataset.ts";
 import { formatBytes } from "../../engine/errors.ts";
-import { EXIT_CODES, UserError } from "../../errors.ts";
+import { EXIT_CODES, UserError, quoteArgument } from "../../errors.ts";
 import { joinPath } from "../../files.ts";
 import { nodeFiles } from "../../host/files-node.ts";
 import { flattenSettings, resolveConfig } from "../../model/config.ts";
 import { embedDataset } from "../../model/embed.ts";
+import { describeFit } from "../../model/input-fit.ts";
+import { createPace } from "../../model/pace.ts";
 import { RUN_FILES } from "../../model/run.ts";
 import { readWeights, type Weights } from "../../model/weights.ts";
 import type { Format } from "../arguments.ts";
@@ -33,8 +35,10 @@ export async function runEmbed(model: string, input: string, flags: EmbedFlags):
   if (flags.map !== undefined) await checkMapFolder(flags.map, flags.force ?? false);
   const weights = await findWeights(model);
   const dataset = await openInput(input, weights, flags);
+  for (const line of describeFit(dataset, resolveConfig(flattenSettings(weights.config)))) process.stderr.write(`${line}\n`);
   const stop = listenForStop(() => process.stderr.write("stopping; nothing is written\n"));
   const progress = createProgress();
+  const pace = createPace();
   const began = performance.now();
   const elapsed = () => (performance.now() - began) / 1000;
   try {
@@ -45,8 +49,10 @@ export async function runEmbed(model: string, input: string, flags: EmbedFlags):
         batch: flags.batch,
         signal: stop.signal,
         onProgress(done, total) {
-          const rate = done / elapsed();
-          progress.update(`embedded ${done}/${total} patches  ${rate.toFixed(0)} patches/s  ${formatBytes(engine.device.ledger().total)}  ${formatSeconds((total - done) / rate)} left`);
+          pace.note(done, performance.now());
+          const rate = pace.rate();
+          const speed = Number.isNaN(rate) ? "" : `  ${formatSeconds((total - done) / rate)} left  ${rate.toFixed(0)} patches/s`;
+          progress.update(`embedded ${done}/${total} patches${speed}  ${formatBytes(engine.device.ledger().total)}`);
         },
       }),
     );
@@ -59,7 +65,7 @@ export async function runEmbed(model: string, input: string, flags: EmbedFlags):
     await nodeFiles.writeAtomic(flags.out, encodeEmbeddings(embeddings, fileFormat));
     if (flags.map !== undefined) {
       const { paths, share } = await writeFeatureMaps(nodeFiles, dataset, embeddings.values, embeddings.channels, flags.map);
-      progress.note(`${paths.length} maps in ${flags.map}; their three colours hold ${share.map((part) => `${(100 * part).toFixed(0)} %`).join(", ")} of the variance`);
+      progress.note(`${paths.length} ${paths.length === 1 ? "map" : "maps"} in ${flags.map}; the three colours hold ${share.map((part) => `${(100 * part).toFixed(0)} %`).join(", ")} of the variance`);
     }
     await emit(formatRows(flags.format, "cytonet-embed/1", [{ out: flags.out, patches: embeddings.count, channels: embeddings.channels, patchesPerSecond: Number((embeddings.count / seconds).toFixed(1)) }]));
   } finally {
@@ -72,7 +78,7 @@ export async function runEmbed(model: string, input: string, flags: EmbedFlags):
 async function findWeights(model: string): Promise<Weights> {
   const isRun = (await nodeFiles.size(joinPath(model, RUN_FILES.config))) !== undefined;
   if (isRun && (await nodeFiles.size(joinPath(model, RUN_FILES.weights))) === undefined)
-    throw new UserError(EXIT_CODES.inputMissing, `${model}: no ${RUN_FILES.weights} in this run, expected one of a finished run; bring it to its end with cytonet train DATASET --out ${model} --resume`);
+    throw new UserError(EXIT_CODES.inputMissing, `${model}: no ${RUN_FILES.weights} in this run, expected one of a finished run; bring it to its end with cytonet train DATASET --out ${quoteArgument(model)} --resume`);
   return readWeights(nodeFiles, isRun ? joinPath(model, RUN_FILES.weights) : model);
 }
 

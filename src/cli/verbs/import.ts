@@ -2,7 +2,7 @@
 import { importDataset } from "../../data/import-dataset.ts";
 import type { ImportOptions } from "../../data/import-options.ts";
 import type { Dataset } from "../../data/dataset.ts";
-import { EXIT_CODES, UserError } from "../../errors.ts";
+import { EXIT_CODES, UserError, quoteArgument } from "../../errors.ts";
 import { nodeFiles } from "../../host/files-node.ts";
 import type { Format } from "../arguments.ts";
 import { listenForStop } from "../device.ts";
@@ -49,7 +49,7 @@ export async function runImport(source: string, flags: ImportFlags): Promise<voi
         onImage(done, total, file) {
           stop.throwIfStopped();
           const seconds = (performance.now() - began) / 1000;
-          progress.update(`image ${done}/${total}  ${file}  ${formatSeconds(((total - done) * seconds) / done)} left`);
+          progress.update(`image ${done}/${total}  ${formatSeconds(((total - done) * seconds) / done)} left  ${file}`);
         },
       },
       out,
@@ -57,7 +57,7 @@ export async function runImport(source: string, flags: ImportFlags): Promise<voi
     );
     progress.end("");
     await emit(formatRows(flags.format, "cytonet-import/1", [describeDataset(dataset)]));
-    process.stderr.write(`next: cytonet train ${out} --preset tiny --steps 1000 --out RUN\n`);
+    process.stderr.write(`next: cytonet train ${quoteArgument(out)} --preset tiny --steps 1000 --out RUN\n`);
   } finally {
     progress.end("");
     stop.dispose();

@@ -1,5 +1,5 @@
 // `cytonet phantom`: generated brains with known truth, written as an ordinary dataset.
-import { EXIT_CODES, UserError } from "../../errors.ts";
+import { EXIT_CODES, UserError, quoteArgument } from "../../errors.ts";
 import { nodeFiles } from "../../host/files-node.ts";
 import { generateDataset } from "../../phantom/phantom.ts";
 import type { PhantomSize } from "../../phantom/options.ts";
@@ -40,7 +40,7 @@ export async function runPhantom(flags: PhantomFlags): Promise<void> {
     });
     progress.end("");
     await emit(formatRows(flags.format, "cytonet-phantom/1", [{ ...describeDataset(dataset), seed, size }]));
-    process.stderr.write(`next: cytonet train ${out} --preset tiny --steps 1500 --hold-out ${dataset.brains.at(-1)?.id ?? "BRAIN"} --out RUN\n`);
+    process.stderr.write(`next: cytonet train ${quoteArgument(out)} --preset tiny --steps 1500 --hold-out ${dataset.brains.at(-1)?.id ?? "BRAIN"} --out RUN\n`);
   } finally {
     progress.end("");
     stop.dispose();
