@@ -11,7 +11,7 @@ export const DEMO_SETTINGS = {
   "augment.noise": 0.15,
 } as const;
 
-/** Steps where a GPU or a fast CPU adapter runs them, and where SwiftShader does, which takes about six times as long. */
+/** Steps where a GPU or a fast CPU adapter runs them, and where SwiftShader does, which takes several times as long for one. */
 const STEPS = { fast: 300, slow: 150 } as const;
 
 /** Steps of the demo on an adapter, by its name alone: the same adapter always takes the same number. */
