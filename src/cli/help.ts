@@ -9,7 +9,7 @@ const MEANINGS: Record<ExitCode, string> = {
   65: "a dataset, image, model or checkpoint is wrong or damaged",
   66: "an input is missing",
   69: "no adapter that can be used, or it lacks a feature",
-  70: "a fault of cytonet, or training gave numbers that are not finite",
+  70: "a fault of cytonet, or training gave NaN or infinities",
   73: "an output cannot be created, or exists already",
   74: "reading or writing failed, or the disk is full",
   75: "another process holds it",
@@ -25,11 +25,37 @@ export function describeExitCodes(): string {
     .join("");
 }
 
+const WIDTH = 80;
+
+/** Rows as columns with two spaces between and before them; the last one is broken at spaces, so that no line is wider than a terminal of 80. */
+function formatColumns(rows: readonly (readonly string[])[]): string {
+  const count = Math.max(...rows.map((row) => row.length));
+  const widths = Array.from({ length: count - 1 }, (_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
+  const left = widths.reduce((sum, width) => sum + width + 2, 2);
+  return rows
+    .map((row) => {
+      const head = widths.map((width, i) => `  ${(row[i] ?? "").padEnd(width)}`).join("");
+      return breakLines(row[count - 1] ?? "", WIDTH - left).map((line, i) => `${i === 0 ? head : " ".repeat(left - 2)}  ${line}`.trimEnd()).join("\n");
+    })
+    .map((text) => `${text}\n`)
+    .join("");
+}
+
+/** A text in lines of at most `width`, but for words that are longer. */
+function breakLines(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1);
+    if (last === undefined || last.length + 1 + word.length > width) lines.push(word);
+    else lines[lines.length - 1] = `${last} ${word}`;
+  }
+  return lines;
+}
+
 async function describeSettings(): Promise<string> {
   const { FIELDS } = await import("../model/config.ts");
-  const rows = Object.entries(FIELDS).map(([key, { value, doc }]) => [key, JSON.stringify(value), doc] as const);
-  const [keys, values] = [0, 1].map((i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
-  return `Settings of \`cytonet train\`, by --set KEY=VALUE, with their defaults:\n${rows.map(([key, value, doc]) => `  ${key.padEnd(keys ?? 0)}  ${value.padEnd(values ?? 0)}  ${doc}\n`).join("")}`;
+  const rows = Object.entries(FIELDS).map(([key, { value, doc }]) => [key, JSON.stringify(value), doc]);
+  return `Settings of \`cytonet train\`, by --set KEY=VALUE, with their defaults:\n${formatColumns(rows)}`;
 }
 
 async function describeEnvironmentVariables(): Promise<string> {
@@ -40,9 +66,9 @@ async function describeEnvironmentVariables(): Promise<string> {
     ["CYTONET_TUNED", "file with tuned choices, or off (default: tuned.json in the cache folder)"],
     ["NO_COLOR, CI, TERM=dumb", "no colour; with the last two no line that is redrawn either"],
     ["CYTONET_DEBUG", "switches, separated by commas:"],
-    ...Object.entries(DEBUG_SWITCHES).map(([name, doc]) => [`  ${name}`, doc] as const),
-  ] as const;
-  return variables.map(([name, doc]) => `  ${name.padEnd(24)}  ${doc}\n`).join("");
+    ...Object.entries(DEBUG_SWITCHES).map(([name, doc]) => [`  ${name}`, doc]),
+  ];
+  return formatColumns(variables);
 }
 
 /** What `cytonet --help TOPIC` prints, by topic. */

@@ -77,6 +77,10 @@ describe("topics", () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/^ {2}loss\.tau +0\.1 +temperature$/m);
   });
+  test.each(["settings", "environment", "exit-codes"])("%s fits 80 columns", async (topic) => {
+    const { stdout } = await runProgram(["--help", topic]);
+    expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
+  });
   test("a verb by its name", async () => {
     const [byTopic, byFlag] = await Promise.all([runProgram(["--help", "train"]), runProgram(["train", "--help"])]);
     expect(byTopic.stdout).toBe(byFlag.stdout);

@@ -1,7 +1,7 @@
 // `cytonet train`: a dataset in, a run folder with weights out.
 import { readDataset } from "../../data/read-dataset.ts";
 import { formatBytes } from "../../engine/errors.ts";
-import { EXIT_CODES, UserError } from "../../errors.ts";
+import { EXIT_CODES, UserError, quoteArgument } from "../../errors.ts";
 import { joinPath } from "../../files.ts";
 import { nodeFiles } from "../../host/files-node.ts";
 import { flattenSettings, parseSetting, resolveConfig } from "../../model/config.ts";
@@ -63,7 +63,7 @@ export async function runTrain(path: string, flags: TrainFlags): Promise<void> {
     );
     progress.end();
     if (!result.finished) {
-      process.stderr.write(`stopped after step ${result.step} of ${config.steps}; continue with: cytonet train ${path} --out ${flags.out} --resume\n`);
+      process.stderr.write(`stopped after step ${result.step} of ${config.steps}; continue with: cytonet train ${quoteArgument(path)} --out ${quoteArgument(flags.out)} --resume\n`);
       process.exitCode = stop.code() ?? EXIT_CODES.interrupted;
       return;
     }
