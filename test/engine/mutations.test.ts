@@ -1,7 +1,7 @@
 // Kernels broken on purpose, in the ways in which kernels break: the check must find each, and say what it is.
 import { describe, expect, test } from "vitest";
 import { attention } from "../../kernels/attention/attention.ts";
-import { conv2dDw } from "../../kernels/conv/conv2d_dw.ts";
+import { conv2d } from "../../kernels/conv/conv2d.ts";
 import { layerNormDx } from "../../kernels/norm/layer-norm.ts";
 import { matmul } from "../../kernels/matmul/matmul.ts";
 import { reduce } from "../../kernels/reduce/reduce.ts";
@@ -27,10 +27,10 @@ function mutate(kernel: Kernel, variant: string, piece: string, by: string): Ker
   return { ...kernel, name: `${kernel.name} with ${by}`, variants: { ...kernel.variants, [variant]: { ...kernel.variants[variant]!, source: source.replace(piece, by) } } };
 }
 
-/** What the check says of the first failing cases of a variant, in f32, until it has said all that is expected, or of eight. */
+/** What the check says of the first failing cases of a variant, in f32 and without flags, until it has said all that is expected, or of eight. */
 async function complain(kernel: Kernel, variant: string, expected: readonly RegExp[], scattered = false): Promise<string> {
   const { traits } = engine().device;
-  const checks = listChecks(kernel, { ragged: true, traits }).filter((check) => check.variant === variant && check.dtype === "f32" && check.params === undefined && (check.scattered ?? false) === scattered);
+  const checks = listChecks(kernel, { ragged: true, traits }).filter((check) => check.variant === variant && check.dtype === "f32" && check.flags.length === 0 && check.params === undefined && (check.scattered ?? false) === scattered);
   const said: string[] = [];
   for (const check of checks) {
     const result = await runCheck(engine(), check);
@@ -42,10 +42,10 @@ async function complain(kernel: Kernel, variant: string, expected: readonly RegE
 
 describe("a mutant is named", () => {
   test.each([
-    ["an off-by-one at the last row of a tile", matmul, "tile64", "i + 16u * r < u.m; r++", "i + 16u * r + 1u < u.m; r++", /c\[\d+\] was never written/],
+    ["an off-by-one at the last row of a tile", matmul, "register", "r < min(ROWS, u.m - i)", "r < min(ROWS, u.m - i - 1u)", /c\[\d+\] was never written/],
     ["an off-by-one at the last column", matmul, "scalar", "p < u.k; p++", "p + 1u < u.k; p++", /c\[\d+\] is .*, expected/],
     ["a tail that is left out", scale, "vector", "i < u.n / 4u", "i + 1u < u.n / 4u", /y\[\d+\] was never written/],
-    ["a tail of pixels that is left out", conv2dDw, "tiled", "if (k < end &&", "if (k + 1u < end &&", /parts\[\d+\] is .*, expected/],
+    ["a tail of pixels that is left out", conv2d, "direct", "i < min(count, 4u)", "i + 1u < min(count, 4u)", /y\[\d+\] was never written/],
     ["the wrong sign of a gradient", softmaxDx, "lanes", "* (vec4f(dy[at]) - sum)", "* (sum - vec4f(dy[at]))", /the sign is wrong/],
     ["the wrong sign in a workgroup", layerNormDx, "workgroup", "Elem(s * (g", "Elem(-s * (g", /the sign is wrong/],
     ["a factor that is left out", reduce, "columns", "v0 *= u.scale;", "v0 *= 2.0 * u.scale;", /they are 2 times what is expected/],
@@ -59,10 +59,10 @@ describe("a mutant is named", () => {
   // Found twice: in the text, and by running it with the invocations of a workgroup in other places.
   test.each([
     ["between a write and a tree", reduce, "workgroup", 1, false],
-    // The first invocation runs first, so that nobody is too early: only in other places it is late.
+    // In its own place the first invocation runs first, and nobody is too early. SwiftShader has its turn come first in any place.
     ["before all read what the first wrote", softmax, "workgroup", 2, true],
     ["before a tile is read", attention, "tiled", 2, false],
-    ["before a tile is overwritten", conv2dDw, "tiled", 1, false],
+    ["before a tile is overwritten", attention, "tiled", 1, false],
   ] as const)("a missing barrier %s", async (_, kernel, variant, nth, scattered) => {
     const pieces = kernel.variants[variant]!.source.split("workgroupBarrier();");
     const source = pieces.map((piece, i) => (i === 0 ? piece : i === nth ? `/* none */;${piece}` : `workgroupBarrier();${piece}`)).join("");
@@ -70,7 +70,7 @@ describe("a mutant is named", () => {
     const [text, run] = [/without a workgroupBarrier between them/, /invocations of a workgroup depend on their order, a barrier is missing/];
     const found = await complain(mutant, variant, [text, run], scattered);
     expect(found).toMatch(text);
-    expect(found).toMatch(run);
+    if (!scattered || !/swiftshader/i.test(engine().device.fingerprint.adapter)) expect(found).toMatch(run);
   });
 });
 
