@@ -110,6 +110,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   /** Step of the newest whole checkpoint. */
   let saved = state?.step;
   try {
+    const drawn = config.batch.groups * config.batch.groupSize;
+    if (members.length < drawn) note(`warning: ${members.length} places to train on are fewer than the ${drawn} of a batch: places come several times in each; a smaller batch.groups avoids that`);
     if (resumed) {
       resumed.checkpoint?.skipped.forEach((line) => note(`resume: passed over ${line}`));
       if (!state) note(`resume: the run was ended before its first checkpoint; it starts at step 0 of ${config.steps}`);

@@ -76,6 +76,14 @@ test("TensorBoard gets every step of a short run, and about two hundred or more 
   expect([1, 200, 201, 1000, 4000, 1e6].map(eventsEvery)).toEqual([1, 1, 2, 5, 20, 20]);
 });
 
+test("a batch larger than the dataset is told", async () => {
+  const few = await generateDataset({ seed: 4, brains: 1, sections: 1, width: 96, height: 72, pixelSizeUm: 48, sampleSpacingMm: 1 }, "few", files);
+  const notes: string[] = [];
+  await run("few-run", { steps: 1, "batch.groups": 32 }, { dataset: few, onNote: (line) => notes.push(line) });
+  expect(few.samples.count).toBeLessThan(96);
+  expect(notes).toEqual([expect.stringContaining(`${few.samples.count} places to train on are fewer than the 96 of a batch`)]);
+});
+
 test("another seed gives other weights", async () => {
   await run("seed2", { seed: 2, steps: 2 });
   await run("seed3", { seed: 3, steps: 2 });
