@@ -55,7 +55,12 @@ async function compile(device: Device, kernel: Kernel, blueprint: Blueprint, key
   gpu.pushErrorScope("validation");
   const module = gpu.createShaderModule({ label: key, code: rendered.code });
   const scope = gpu.popErrorScope();
-  const [info, error] = await Promise.all([module.getCompilationInfo(), scope]);
+  // Begun before the diagnostics are there, which mostly say nothing: a cold start waits once instead of twice.
+  const created = gpu.createComputePipelineAsync({ label: key, layout: gpu.createPipelineLayout({ label: key, bindGroupLayouts: [layout] }), compute: { module, entryPoint: "main" } }).then(
+    (pipeline) => ({ pipeline }),
+    (cause: unknown) => ({ cause }),
+  );
+  const [info, error, outcome] = await Promise.all([module.getCompilationInfo(), scope, created]);
   const complaints = info.messages
     .filter(({ type }) => type === "error")
     .map(({ lineNum, linePos, message }) => {
@@ -64,11 +69,7 @@ async function compile(device: Device, kernel: Kernel, blueprint: Blueprint, key
     });
   if (complaints.length || error) throw new ShaderError(`${key}: ${complaints[0] ?? error?.message ?? ""}`, complaints.slice(1));
   device.assertAlive(key);
-  const pipeline = await gpu
-    .createComputePipelineAsync({ label: key, layout: gpu.createPipelineLayout({ label: key, bindGroupLayouts: [layout] }), compute: { module, entryPoint: "main" } })
-    .catch((cause: unknown) => {
-      device.assertAlive(key);
-      throw new ShaderError(`${key}: ${String(cause instanceof Error ? cause.message : cause).split("\n")[0]}`);
-    });
+  if ("cause" in outcome) throw new ShaderError(`${key}: ${String(outcome.cause instanceof Error ? outcome.cause.message : outcome.cause).split("\n")[0]}`);
+  const { pipeline } = outcome;
   return { key, pipeline, layout };
 }
