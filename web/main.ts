@@ -1,5 +1,5 @@
 // The page's script: finds the adapter, tells the story, checks the kernels, each by its button; the settings stand in the address.
-import { chooseDemoSteps, createEngine, formatBytes, openAdapter, VERSION, type Engine } from "../src/browser.ts";
+import { chooseDemoSteps, createEngine, formatBytes, openAdapter, parseDebug, VERSION, type Engine } from "../src/browser.ts";
 import { showChecks } from "./checks.ts";
 import { describeError, find, make, notify } from "./dom.ts";
 import { showStory } from "./story.ts";
@@ -64,7 +64,8 @@ function showAdapter(engine: Engine): void {
 async function begin(): Promise<void> {
   document.title = `cytonet ${VERSION}`;
   const handle = await openAdapter({ log: () => undefined });
-  const engine = await createEngine(handle);
+  // `?debug=time` also draws every kernel in the devtools' performance panel.
+  const engine = await createEngine(handle, { debug: parseDebug(parameters.get("debug") ?? undefined), log: (line) => console.log(line) });
   showAdapter(engine);
   void engine.device.gpu.lost.then(({ message }) => notify(`The device was lost (${message || "no reason given"}). Reload the page.`));
   steps.value = parameters.get("steps") ?? String(chooseDemoSteps(engine.device.fingerprint.adapter));
