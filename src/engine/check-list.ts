@@ -39,6 +39,8 @@ const MAX_DRAWN_ELEMENTS = 2e4;
 /** Shapes drawn for each variant, type and set of flags, and tries for each. */
 const DRAWS = 4;
 const TRIES = 16;
+/** Share of the sizes that a draw leaves as the case has them. */
+const KEPT = 0.3;
 
 /** What can be checked of a kernel: each declared case in every variant and type, and more where `ragged` asks for it. */
 export function listChecks(kernel: Kernel, options: ListOptions = {}): CheckCase[] {
@@ -139,6 +141,8 @@ function drawShapes(declared: readonly CheckCase[], traits: Traits): CheckCase[]
         const most = 300 / 2 ** (attempt % 8);
         const numbers: Record<string, number> = { ...from.numbers };
         for (const [dim, least] of dims) {
+          // Some stay as they are: variants for operands that lie in one piece take nothing else.
+          if (dims.length > 1 && random.uniform() < KEPT) continue;
           const size = drawSize(random, Math.max(4, most));
           numbers[dim] = Math.max(typeof least === "number" ? least : (numbers[least] ?? 1), attempt < TRIES / 2 ? size : Math.ceil(size / 4) * 4);
         }
