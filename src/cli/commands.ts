@@ -192,7 +192,7 @@ export function addVerbs(program: Command): void {
         .option("--max-flops <n>", "leave out cases of more arithmetic operations", positiveNumber("--max-flops"))
         .option("--seconds <s>", "end after this time, between two cases; what is measured is kept", positiveNumber("--seconds")),
     ),
-  ).enablePositionalOptions();
+  );
   withOutput(
     withAdapter(
       addVerb(program, "tune", "find the fastest variant and constants of kernels on your adapter, for plans to use", [
@@ -221,7 +221,8 @@ export function addVerbs(program: Command): void {
       .argument("<before>", "file of the first bench")
       .argument("<after>", "file of the second")
       .option("--fail-on <share>", "by how much a row may be slower, as 5% or 0.05", share("--fail-on"), 0.05),
-  ).action(async (before: string, after: string, flags: CompareFlags) => (await import("./verbs/bench.ts")).runCompare(before, after, flags));
+    // What both verbs know, the outer one takes, wherever it stands.
+  ).action(async (before: string, after: string, _own: CompareFlags, command: Command) => (await import("./verbs/bench.ts")).runCompare(before, after, command.optsWithGlobals<CompareFlags>()));
 
   withOutput(
     withAdapter(

@@ -31,7 +31,9 @@ export function buildProgram(): Command {
 function explainUsage(command: Command, error: CommanderError): Error {
   if (error.exitCode === 0 || error.code === "commander.help") return error;
   const [first = "", ...rest] = error.message.replace(/^error: /, "").split("\n");
-  const name = command.parent ? `cytonet ${command.name()}` : "cytonet";
+  const words: string[] = [];
+  for (let at: Command | null = command; at; at = at.parent) words.unshift(at.name());
+  const name = words.join(" ");
   const notes = rest.map((line) => line.replace(/^\((.*)\)$/, "$1")).filter((line) => line !== "");
   return new UserError(EXIT_CODES.usage, `${name}: ${first}`, [...notes, `\`${name} --help\` shows examples and options.`]);
 }

@@ -29,12 +29,25 @@ test("medians, percentiles and paired ratios", () => {
   expect([found.ratio, found.low, found.high]).toEqual([2, 2, 2]);
 });
 
+test("a burst in most rounds of one report makes no row slower", () => {
+  const [before, after] = [makeReport(1), makeReport(1)];
+  const rows = after.rows.map((row) => ({ ...row, samples: row.samples.map((time, i) => (i < 6 ? 3 * time : time)) }));
+  expect(compareReports(before, { ...after, rows }, 0.05).rows.map(({ verdict }) => verdict)).not.toContain("slower");
+});
+
+test("a row measured while the machine was busy is unsure, not slower", () => {
+  const [before, after] = [makeReport(1), makeReport(1)];
+  // The kernel takes both cores and suffers threefold, the probe twofold; another row shows what the machine can do.
+  const rows = after.rows.map((row, i) => (i === 3 ? { ...row, samples: row.samples.map((time) => 3 * time), pace: row.pace.map((time) => 2 * time) } : row));
+  expect(compareReports(before, { ...after, rows }, 0.05).rows[3]).toMatchObject({ verdict: "unsure" });
+});
+
 /** A report as two processes on a machine of changing speed would give: `slow` multiplies the time of one kernel. */
 function makeReport(seed: number, slow = 1): ComparedReport {
   const random = randomStream(keyOfSeed(seed), [0, 0, 9]);
   const machine = 1 + seed % 3;
   const rows = Array.from({ length: 12 }, (_, kernel) => {
-    const pace = Array.from({ length: 9 }, () => machine * (1 + random.uniform()));
+    const pace = Array.from({ length: 9 }, () => machine * (1 + 0.05 * random.uniform()));
     // Each round's time follows the machine, with 2 % of its own on either side.
     const samples = pace.map((one) => (kernel + 1) * one * (1 + 0.04 * (random.uniform() - 0.5)) * (kernel === 7 ? slow : 1));
     return { name: `k${kernel}`, variant: "naive", dtype: "f32", flags: [], constants: {}, case: "c", numbers: { n: 4 }, verified: true, milliseconds: percentile(samples, 0.5), samples, pace } as unknown as BenchRow;
@@ -47,7 +60,7 @@ test("two reports of one build are equal though the machine was twice as slow; o
     const same = compareReports(makeReport(seed), makeReport(seed + 1), 0.05);
     expect(same.rows.filter(({ verdict }) => verdict === "slower" || verdict === "faster")).toEqual([]);
     expect(same.pace).toBeGreaterThan(1.1);
-    const slower = compareReports(makeReport(seed), makeReport(seed + 1, 1.2), 0.05);
+    const slower = compareReports(makeReport(seed), makeReport(seed + 1, 1.3), 0.05);
     expect(slower.rows.filter(({ verdict }) => verdict === "slower").map(({ name }) => name)).toEqual(["k7"]);
   }
 });
