@@ -12,7 +12,7 @@ export type { Device, Fingerprint, Ledger } from "./engine/device.ts";
 export type { InputSpec, Plan, PlanStatistics } from "./engine/plan.ts";
 export type { HostSpan, Span, Timeline, Timing } from "./engine/timing.ts";
 export { addToPanel } from "./engine/panel.ts";
-export { constant, dispatch, scope, withGradient, type Tensor } from "./engine/trace.ts";
+export { constant, dispatch, place, scope, withGradient, type Tensor } from "./engine/trace.ts";
 export { parseDebug, DEBUG_SWITCHES, type DebugSwitch } from "./engine/debug.ts";
 export { DeviceError, DeviceLost, formatBytes, OutOfMemory, ShaderError, ShapeError, Unavailable } from "./engine/errors.ts";
 export type { Dtype, HostArray } from "./kernel/dtype.ts";

@@ -8,6 +8,7 @@ import { gunzipSync } from "node:zlib";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readTar } from "../src/host/node-unpack.ts";
+import * as ops from "../src/ops/index.ts";
 import { VERSION } from "../src/version.ts";
 import { whyNoChromium } from "./browser/chromium.ts";
 import { openSite } from "./browser/page.ts";
@@ -116,19 +117,46 @@ describe.each([
   });
 });
 
-test("the README's example runs, and has types", async () => {
-  const readme = await readFile(join(projectRoot, "README.md"), "utf8");
-  const example = /```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? "";
+/** Compiles the first TypeScript example of a page as a user would, runs it from the package, and gives what `shown` is then. */
+async function runExample(page: string, shown: string): Promise<unknown> {
+  const text = await readFile(join(consumer, "node_modules/cytonet", page), "utf8");
+  const example = /```ts\n([\s\S]*?)```/.exec(text)?.[1] ?? "";
   expect(example).toContain('from "cytonet"');
-  await writeFile(join(consumer, "readme.ts"), example);
-  const compiler = [join(projectRoot, "node_modules/typescript/bin/tsc"), "--strict", "--noUncheckedIndexedAccess", "--target", "es2022", "--module", "nodenext", "readme.ts"];
+  await writeFile(join(consumer, "example.ts"), example);
+  const compiler = [join(projectRoot, "node_modules/typescript/bin/tsc"), "--strict", "--noUncheckedIndexedAccess", "--target", "es2022", "--module", "nodenext", "example.ts"];
   const compiled = spawnSync(process.execPath, compiler, { cwd: consumer, encoding: "utf8" });
   expect(compiled.stdout).toBe("");
-  await writeFile(join(consumer, "show.mjs"), `${await readFile(join(consumer, "readme.js"), "utf8")}\nconsole.log(JSON.stringify([y[0], dw[0]])); process.exit(0);`);
+  await writeFile(join(consumer, "show.mjs"), `${await readFile(join(consumer, "example.js"), "utf8")}\nconsole.log("\\n" + JSON.stringify(${shown})); process.exit(0);`);
   const { stdout, stderr, status } = spawnSync(process.execPath, ["show.mjs"], { cwd: consumer, encoding: "utf8", env: { CYTONET_ADAPTER: "swiftshader", ...process.env } });
   expect(status, stderr).toBe(0);
+  return JSON.parse(stdout.trim().split("\n").at(-1) ?? "");
+}
+
+test("the example of docs/library.md has types, and learns", async () => {
+  const { losses, disc } = (await runExample("docs/library.md", "{ losses, disc }")) as { losses: number[]; disc: number[] };
+  // It begins near the log 2 of a coin, and ends sure of a point in the middle and of one far outside.
+  expect(losses).toHaveLength(200);
+  expect(losses.at(-1)!).toBeLessThan(losses[0]! / 4);
+  expect(disc[0]!).toBeGreaterThan(0.9);
+  expect(disc[1]!).toBeLessThan(0.1);
+});
+
+test("docs/library.md names every op", async () => {
+  const text = await readFile(join(projectRoot, "docs/library.md"), "utf8");
+  const missing = Object.entries(ops).filter(([name, op]) => typeof op === "function" && !new RegExp(`[\\\`.]${name}\\b`).test(text));
+  expect(missing.map(([name]) => name)).toEqual([]);
+});
+
+test("the package brings its docs, and no script that an install would run", async () => {
+  const names = await readdir(join(consumer, "node_modules/cytonet/docs"));
+  expect(names).toEqual(expect.arrayContaining(["dataset.md", "run-folder.md", "library.md"]));
+  const { scripts } = JSON.parse(await readFile(join(consumer, "node_modules/cytonet/package.json"), "utf8")) as { scripts: Record<string, string> };
+  expect(Object.keys(scripts).filter((name) => ["preinstall", "install", "postinstall", "prepare"].includes(name))).toEqual([]);
+});
+
+test("the README's example runs, and has types", async () => {
+  const [y, dw] = (await runExample("README.md", "[y[0], dw[0]]")) as [number, number];
   // y = 128 · 0.1 · 0.1 and dw = Σ x / 2048 over 64 rows: sums of up to 128 terms in f32, each rounded by at most 2^-24 relative.
-  const [y, dw] = JSON.parse(stdout) as [number, number];
   expect(Math.abs(y / 1.28 - 1)).toBeLessThan(128 * 2 ** -24);
   expect(Math.abs(dw / ((64 * 0.1) / 2048) - 1)).toBeLessThan(128 * 2 ** -24);
 });
