@@ -19,7 +19,7 @@ const program = declareProgram();
 const verbs = program.commands.map((command) => command.name());
 
 test("the verbs that others build on are there", () => {
-  expect(verbs).toEqual(expect.arrayContaining(["doctor", "import", "train", "embed", "probe", "check", "bench", "demo", "completion"]));
+  expect(verbs).toEqual(expect.arrayContaining(["doctor", "import", "train", "embed", "probe", "check", "bench", "tune", "demo", "completion"]));
 });
 
 /** Everything that a command line loads, and the text of what is our own. */
@@ -53,7 +53,7 @@ test.each(verbs)("%s --help begins with examples, which the program accepts", (v
   command?.outputHelp();
   expect(text).toMatch(/^Examples:\n {2}(source <\()?cytonet /);
   const options = [...text.slice(0, text.indexOf("Usage:")).matchAll(/ (--[a-z-]+)/g)].map((match) => match[1]);
-  const known = [...(command?.options ?? []), ...program.options].map(({ long }) => long);
+  const known = [...(command?.options ?? []), ...(command?.commands ?? []).flatMap(({ options: own }) => own), ...program.options].map(({ long }) => long);
   expect(known).toEqual(expect.arrayContaining(options));
 });
 
@@ -104,6 +104,9 @@ test.each<[string[], RegExp]>([
   [["check", "matmull"], /nothing is called "matmull".*\n {2}Did you mean matmul\?/],
   [["check", "--format", "jsn"], /^error: --format: "jsn", expected one of table, json, jsonl, csv, md\n {2}Did you mean json\?/],
   [["bench", "--variant", "niave"], /--variant: no "niave".*\n {2}Did you mean naive\?/],
+  [["bench", "matmul", "--set", "mm=64"], /^error: --set mm: matmul has no such size or constant.*\n {2}Did you mean m\?/],
+  [["bench", "compare", "before.json"], /^error: cytonet bench compare: missing required argument 'after'/],
+  [["tune", "--list", "--clear"], /^error: cytonet tune: --list with --clear/],
   [["completion", "tcsh"], /^error: completion: "tcsh", expected one of bash, zsh, fish/],
   [["--help", "exti-codes"], /no topic "exti-codes".*\n {2}Did you mean exit-codes\?/],
   [["import", "s", "--x", "a"], /^error: cytonet import: options are missing\n {2}--out DIR\n {2}--table FILE\n {2}--image TEMPLATE\n {2}--section COLUMN\n {2}--y COLUMN\n {2}--units px\|um\n {2}--pixel-size UM or --pixel-size-column COLUMN\n/],
