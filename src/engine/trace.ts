@@ -107,6 +107,17 @@ export function scope<T>(name: string, build: () => T): T {
   }
 }
 
+/** Builds at another place of the model than the current one. */
+function at<T>(place: readonly string[], build: () => T): T {
+  const { path } = current("gradient");
+  const here = path.splice(0, path.length, ...place);
+  try {
+    return build();
+  } finally {
+    path.splice(0, path.length, ...here);
+  }
+}
+
 /** A number that differs at every call within a trace, the same in every trace of the same program: keys random streams. */
 export function nextStream(): number {
   return current("random numbers").streams++;
@@ -147,14 +158,16 @@ export function detach(x: Tensor): Tensor {
   return tensorOf(x.storage, x.shape);
 }
 
-/** Attaches a gradient rule to the result of an op. */
+/** Attaches a gradient rule to the result of an op. What the rule dispatches is called after the op's own place: `backward/encoder/conv2d_dx`. */
 export function withGradient(
   y: Tensor,
   op: string,
   inputs: readonly Tensor[],
   gradient: (dy: Tensor) => readonly ((() => Tensor) | undefined)[],
 ): Tensor {
-  return { ...y, maker: { op, inputs, gradient } };
+  const place = ["backward", ...(active?.path ?? [])];
+  const placed: Maker["gradient"] = (dy) => at(place, () => gradient(dy)).map((thunk) => thunk && (() => at(place, thunk)));
+  return { ...y, maker: { op, inputs, gradient: placed } };
 }
 
 export interface DispatchOptions {

@@ -67,7 +67,7 @@ export function renderProfile(report: ProfileReport, command: string, version: s
 <section id="kernels" aria-labelledby="kernels-title">
 <h2 id="kernels-title">By ${report.grouping}</h2>
 <div class="scroll"><table class="kernels">
-<caption>Times of one run, ${clock === "device" ? `by the device's timestamps, means of ${runs} runs` : "by the host's clock, each kernel run alone: this device has no timestamps"}. Of roof: the time that the bounding roof allows over the time taken.</caption>
+<caption>Times of one run, ${clock === "device" ? `by the device's timestamps, ${runs === 1 ? "one run" : `means of ${runs} runs`}` : "by the host's clock, each kernel run alone: this device has no timestamps"}. Of roof: the time that the bounding roof allows over the time taken.</caption>
 <thead><tr><th scope="col">#</th><th scope="col" class="name">${report.grouping}</th><th scope="col">calls</th><th scope="col">µs</th><th scope="col">share</th><th scope="col"></th><th scope="col">GFLOP/s</th><th scope="col">GB/s</th><th scope="col">of roof</th><th scope="col" class="name">bound</th></tr></thead>
 <tbody>${rows.map((row, i) => html`<tr><td>${i + 1}</td><th scope="row">${row.name}</th><td>${formatFixed(row.calls, 0)}</td><td>${formatFixed(row.microseconds, 1)}</td><td>${formatFixed(100 * row.share, 1)}\u202f%</td><td><span class="bar" style="--part:${formatFixed((100 * row.share) / greatest, 1)}%"></span></td><td>${row.flops > 0 ? formatFixed(row.gflops, 2) : "–"}</td><td>${formatFixed(row.gbytes, 2)}</td><td>${formatPercent(row.ofRoof)}</td><td class="bound ${row.bound}">${row.bound}</td></tr>`)}</tbody>
 </table></div>

@@ -31,6 +31,6 @@ export function describeProfile({ subject, device, roofs, accounting, replay, cl
     `           ${replay.dispatches} dispatches, ${replay.submits} ${replay.submits === 1 ? "submit" : "submits"}, ${((1e3 * replay.patches) / replay.milliseconds).toFixed(0)} patches/s`,
     `  stamped  ${formatTime(span)} on the GPU = kernels ${part(kernels)} + gaps ${part(gaps)}${overlap > 0 ? ` − overlap ${part(overlap)}` : ""}`,
     ...(longestGap.milliseconds > 0 ? [`           longest gap ${formatTime(longestGap.milliseconds)}, after ${longestGap.after}`] : []),
-    clock === "device" ? `  clock    the device's timestamps; means of ${runs} runs` : `  clock    the host's: no timestamp-query here, each kernel was run alone`,
+    clock === "device" ? `  clock    the device's timestamps; ${runs === 1 ? "one run" : `means of ${runs} runs`}` : `  clock    the host's: no timestamp-query here, each kernel was run alone`,
   ];
 }

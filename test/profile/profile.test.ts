@@ -2,8 +2,10 @@
 import { describe, expect, test } from "vitest";
 import { f32 } from "../../src/engine/engine.ts";
 import type { Span, Timeline } from "../../src/engine/timing.ts";
-import { scope } from "../../src/engine/trace.ts";
+import { scope, tensorOf, trace } from "../../src/engine/trace.ts";
 import { gelu } from "../../src/ops/activation.ts";
+import { fill } from "../../src/ops/cast.ts";
+import { gradients } from "../../src/ops/grad.ts";
 import { matmul } from "../../src/ops/matmul.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { account } from "../../src/profile/accounting.ts";
@@ -50,6 +52,19 @@ test("rows: means over runs, and the roof that would be met first", () => {
   expect(rows[1]!.ofRoof).toBeCloseTo(0.5, 10);
   expect(rows.reduce((total, { share }) => total + share, 0)).toBeCloseTo(1, 10);
   expect(groupSpans([one(1)], "operation", ROOFS).map(({ name }) => name)).toEqual(["x/compute", "y/memory", "z/tiny"]);
+});
+
+test("gradients are called after the place of what they are gradients of", () => {
+  const input = (name: string) => tensorOf({ kind: "input", name, dtype: "f32", count: 16 }, [4, 4]);
+  const { nodes } = trace(() => {
+    const [x, w] = [input("x"), input("w")];
+    const y = scope("model", () => sum(scope("head", () => matmul(x, w))));
+    return scope("optimizer", () => gradients(y, [w], fill([], 1)));
+  });
+  const paths = nodes.map(({ path }) => path);
+  expect(paths.slice(0, 2)).toEqual(["model/head/matmul", "model/reduce"]);
+  expect(paths.filter((path) => path.startsWith("backward/"))).toContain("backward/model/head/matmul");
+  expect(paths.filter((path) => path.startsWith("optimizer/"))).toEqual(["optimizer/fill"]);
 });
 
 /** Spans of each lane follow each other or nest: what Perfetto asks of complete events. */
