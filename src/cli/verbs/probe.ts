@@ -3,6 +3,8 @@ import { probe, PROBE_DEFAULTS, PROBE_SCHEMA, type MethodReport, type ProbeRepor
 import type { Estimate } from "../../analysis/bootstrap.ts";
 import { openTrained } from "../../analysis/trained.ts";
 import { readDataset } from "../../data/read-dataset.ts";
+import { flattenSettings, resolveConfig } from "../../model/config.ts";
+import { describeFit } from "../../model/input-fit.ts";
 import { EXIT_CODES, UserError } from "../../errors.ts";
 import { nodeFiles } from "../../host/files-node.ts";
 import type { Format } from "../arguments.ts";
@@ -29,6 +31,7 @@ export async function runProbe(run: string, path: string, flags: ProbeFlags): Pr
   if (classes?.some((name) => name === "")) throw new UserError(EXIT_CODES.usage, `--classes: "${flags.classes}", expected names with commas between them; correct it`);
   const { weights, trainedOn } = await openTrained(nodeFiles, run);
   const dataset = await readDataset(nodeFiles, path);
+  for (const line of describeFit(dataset, resolveConfig(flattenSettings(weights.config)))) process.stderr.write(`${line}\n`);
   const stop = listenForStop(() => process.stderr.write("stopping; nothing is written\n"));
   const progress = createProgress();
   const began = performance.now();
