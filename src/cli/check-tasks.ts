@@ -1,5 +1,6 @@
 // What `cytonet check` can run: forward checks of kernels and checks of gradient rules, found by name, by mode or by the name of one case.
 import * as catalogue from "../../kernels/index.ts";
+import { matchesName } from "../bench/sweep.ts";
 import { checkId, listChecks, runCheck, type CheckCase, type CheckResult } from "../engine/check.ts";
 import type { Engine } from "../engine/engine.ts";
 import { EXIT_CODES, UserError, suggest } from "../errors.ts";
@@ -23,10 +24,10 @@ export interface Selection {
   readonly gradients: (seed: number) => readonly GradientCase[];
 }
 
-/** The kernels and gradients whose names contain `pattern`. Errors: UserError 2 where there are none. */
+/** The kernels and gradients whose names contain `pattern`, however it spells words: `layerNorm` and `layer-norm` are both forward and gradient. Errors: UserError 2 where there are none. */
 export function selectByName(pattern: string | undefined): Selection {
-  const kernels = Object.values(catalogue).filter(({ name }) => pattern === undefined || name.includes(pattern));
-  const gradients = (seed: number) => listGradientCases(seed).filter(({ name }) => pattern === undefined || name.includes(pattern));
+  const kernels = Object.values(catalogue).filter(({ name }) => pattern === undefined || matchesName(pattern, name));
+  const gradients = (seed: number) => listGradientCases(seed).filter(({ name }) => pattern === undefined || matchesName(pattern, name));
   if (kernels.length === 0 && gradients(1).length === 0) {
     const names = Object.values(catalogue).map(({ name }) => name);
     const near = suggest(pattern ?? "", names)[0];
