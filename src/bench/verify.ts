@@ -10,9 +10,15 @@ export type Outputs = ReadonlyMap<string, { readonly dtype: Dtype; readonly data
 /** What is wrong with some outputs, or undefined. */
 export type Verifier = (got: Outputs) => string | undefined;
 
+interface Budget {
+  readonly flops: number;
+  readonly elements: number;
+}
+
 /** Work of a reference that is quick beside the measurement; it runs twice, for the truth and for the yardstick. */
-const MAX_FLOPS = 2e7;
-const MAX_ELEMENTS = 2e6;
+const WHOLE: Budget = { flops: 1e7, elements: 2e6 };
+/** The same of one of several cuts. */
+const CUT: Budget = { flops: 2e6, elements: 3e5 };
 
 /**
  * Judges the outputs of one problem. A problem that is small enough is held to the rule of the check: four times the error of f32
@@ -24,11 +30,11 @@ const MAX_ELEMENTS = 2e6;
  */
 export function createVerifier(problem: CheckCase, naive: Outputs): Verifier {
   const numbers = completeNumbers(problem.kernel, problem.numbers);
-  return isQuick(problem, numbers) ? againstTruth(problem) : againstNaive(problem, numbers, naive);
+  return isQuick(problem, numbers, WHOLE) ? againstTruth(problem) : againstNaive(problem, numbers, naive);
 }
 
-function isQuick({ kernel, flags }: CheckCase, numbers: Numbers): boolean {
-  return kernel.flops(numbers) <= MAX_FLOPS && activeArgs(kernel, new Set(flags)).reduce((sum, { arg }) => sum + elementCount(arg, numbers), 0) <= MAX_ELEMENTS;
+function isQuick({ kernel, flags }: CheckCase, numbers: Numbers, most: Budget): boolean {
+  return kernel.flops(numbers) <= most.flops && activeArgs(kernel, new Set(flags)).reduce((sum, { arg }) => sum + elementCount(arg, numbers), 0) <= most.elements;
 }
 
 function againstTruth(problem: CheckCase): Verifier {
@@ -94,11 +100,11 @@ function measureYardstick(problem: CheckCase, numbers: Numbers): Map<string, num
     const from = typeof least === "number" ? least : (numbers[least] ?? 1);
     let cut: Numbers = numbers;
     // Multiples of four stay such: some cases are made of whole vectors.
-    for (let size = numbers[dim] ?? 0; !isQuick(problem, cut) && size / 2 >= Math.max(4, from); ) {
+    for (let size = numbers[dim] ?? 0; !isQuick(problem, cut, CUT) && size / 2 >= Math.max(4, from); ) {
       size = Math.max(4, Math.floor(size / 8) * 4);
       cut = completeNumbers(kernel, { ...numbers, [dim]: size });
     }
-    if (!isQuick(problem, cut)) continue;
+    if (!isQuick(problem, cut, CUT)) continue;
     const { truth, yardstick } = evaluate({ ...problem, numbers: cut }, makeInputs({ ...problem, numbers: cut }));
     for (const [name, right] of truth) {
       const rms = rmsOf(right);
