@@ -47,7 +47,7 @@ export const FIELDS = {
   "loss.ignoreMm": rule(null, "pairs farther than the kernel reaches and nearer than this are left out; null: none", orNull(between(0, 1e4))),
   "loss.crossSpace": rule("negative", "pairs of different reference spaces: negatives, or left out", oneOf("negative", "ignore")),
   "optimizer.name": rule("adamw", "optimizer", oneOf("adamw", "sgd")),
-  "optimizer.learningRate": rule(1e-3, "peak learning rate", between(0, 10)),
+  "optimizer.learningRate": rule(null, "peak learning rate; null: the preset's own for AdamW", orNull(between(0, 10))),
   "optimizer.warmup": rule(0.05, "share of the steps in which the rate rises", between(0, 1)),
   "optimizer.weightDecay": rule(0.05, "decoupled weight decay", between(0, 10)),
   "optimizer.beta1": rule(0.9, "AdamW: decay of the first moment", between(0, 0.999999)),
@@ -145,7 +145,7 @@ export function resolveConfig(settings: Readonly<Record<string, unknown>>): Trai
     if (config.batch.groups * config.batch.groupSize * config.batch.views < 2) wrong.push("batch: one patch, expected at least two: there would be nothing to tell apart");
     if (config.batch.groups * config.batch.groupSize * config.batch.views > 65536) wrong.push("batch: more than 65536 patches");
   }
-  if (wrong.length === 0) return config;
+  if (wrong.length === 0) return { ...config, optimizer: { ...config.optimizer, learningRate: config.optimizer.learningRate ?? findPreset(config.preset).learningRate } };
   throw new UserError(EXIT_CODES.config, `config: ${wrong.length === 1 ? wrong[0] : `${wrong.length} settings are wrong`}`, wrong.length === 1 ? [] : wrong);
 }
 

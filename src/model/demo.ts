@@ -3,7 +3,6 @@
 /** Brains of different stain and scanner, but of one magnification: patches are turned, mirrored and changed in tone, not in size. */
 export const DEMO_SETTINGS = {
   preset: "tiny",
-  "optimizer.learningRate": 0.02,
   "loss.sigmaMm": 4,
   "augment.scale": [1, 1],
   "augment.shear": 0,

@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { UserError } from "../../src/errors.ts";
 import { FIELDS, flattenSettings, parseSetting, resolveConfig } from "../../src/model/config.ts";
+import { PRESETS } from "../../src/model/presets.ts";
 
 const mistakes = (settings: Record<string, unknown>): UserError => {
   try {
@@ -17,6 +18,11 @@ test("every default is within its own bounds, and the nested form gives the same
   const flat = flattenSettings(JSON.parse(JSON.stringify(config)));
   expect(Object.keys(flat).sort()).toEqual(Object.keys(FIELDS).sort());
   expect(resolveConfig(flat)).toEqual(config);
+});
+
+test("the learning rate is the preset's own unless it is given", () => {
+  for (const [preset, { learningRate }] of Object.entries(PRESETS)) expect(resolveConfig({ preset }).optimizer.learningRate).toBe(learningRate);
+  expect(resolveConfig({ "optimizer.learningRate": 0.005 }).optimizer.learningRate).toBe(0.005);
 });
 
 test("names all mistakes at once, with what was expected", () => {
