@@ -7,7 +7,7 @@ export default defineConfig({
     exclude: ["test/oracles/node_modules/**"],
     pool: "forks",
     maxWorkers: 2,
-    testTimeout: 120_000,
+    testTimeout: 300_000,
     hookTimeout: 120_000,
     teardownTimeout: 20_000,
     reporters: process.env["CI"] === undefined ? ["default"] : [["default", { summary: false }]],
