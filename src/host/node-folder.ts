@@ -3,19 +3,30 @@ import { mkdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /**
- * Makes a folder and its parents; no error where it is there already. Node's own `recursive` never returns where the
- * file system answers ENOENT below a folder that exists, as /proc does.
+ * Makes a folder and its parents; no error where it is there already, or where another process makes the same ones meanwhile. Node's own
+ * `recursive` never returns where the file system answers ENOENT below a folder that exists, as /proc does.
  */
 export async function makeFolders(path: string, mode?: number): Promise<void> {
   try {
+    await makeFolder(path, mode);
+  } catch (error) {
+    if (!isCode(error, "ENOENT") || dirname(path) === path) throw error;
+    if (!(await isFolder(dirname(path)))) await makeFolders(dirname(path), mode);
+    // The parent is there by now, also where somebody else has made it since: once more decides.
+    await makeFolder(path, mode);
+  }
+}
+
+async function makeFolder(path: string, mode: number | undefined): Promise<void> {
+  try {
     await mkdir(path, { mode });
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
-    if (code === "EEXIST" && (await isFolder(path))) return;
-    if (code !== "ENOENT" || dirname(path) === path || (await isFolder(dirname(path)))) throw error;
-    await makeFolders(dirname(path), mode);
-    await makeFolders(path, mode);
+    if (!isCode(error, "EEXIST") || !(await isFolder(path))) throw error;
   }
+}
+
+function isCode(error: unknown, code: string): boolean {
+  return error instanceof Error && "code" in error && error.code === code;
 }
 
 async function isFolder(path: string): Promise<boolean> {

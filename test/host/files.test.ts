@@ -36,6 +36,14 @@ const worlds: [string, () => Promise<{ files: Files; top: string }>][] = [
 ];
 
 describe.each(worlds)("%s", (_, world) => {
+  test("many that make folders below the same missing ones all get theirs", async () => {
+    const { files, top } = await world();
+    for (let round = 0; round < 40; round++) {
+      await Promise.all(Array.from({ length: 8 }, (_, i) => files.makeFolder(`${top}/${round}/b/c/${i % 4}`)));
+      expect((await files.list(`${top}/${round}/b/c`)).map(({ name }) => name).sort()).toEqual(["0", "1", "2", "3"]);
+    }
+  });
+
   test("what is written is read again, whole and in ranges, and replaced as a whole", async () => {
     const { files, top } = await world();
     const path = joinPath(top, "a.bin");
