@@ -1,28 +1,17 @@
 // The catalogue on the device: every kernel × variant × dtype, sizes around every tile; `cytonet check` runs every form of each.
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import * as catalogue from "../../kernels/index.ts";
-import { createEngine, type Engine } from "../../src/engine/engine.ts";
 import { listChecks, runCheck, selectQuick } from "../../src/engine/check.ts";
-import { openAdapter } from "../../src/host/node.ts";
-import type { AdapterHandle } from "../../src/host/adapter.ts";
+import { useEngine } from "../support/engine.ts";
 
-let handle: AdapterHandle;
-let engine: Engine;
-beforeAll(async () => {
-  handle = await openAdapter({ log: () => {} });
-  engine = await createEngine(handle);
-});
-afterAll(() => {
-  engine?.dispose();
-  handle?.close();
-});
+const engine = useEngine();
 
 describe.each(Object.values(catalogue).map((kernel) => ({ name: kernel.name, kernel })))("$name", ({ kernel }) => {
   test.each(Object.keys(kernel.variants))("%s agrees with the f64 reference", async (variant) => {
     const failures: string[] = [];
     let ran = 0;
-    for (const check of selectQuick(listChecks(kernel, { ragged: true }), engine.device.traits).filter((c) => c.variant === variant)) {
-      const result = await runCheck(engine, check);
+    for (const check of selectQuick(listChecks(kernel, { ragged: true }), engine().device.traits).filter((c) => c.variant === variant)) {
+      const result = await runCheck(engine(), check);
       if (result.status === "failed") failures.push(`${result.id}: ${result.reason}`);
       if (result.status !== "skipped") ran++;
     }

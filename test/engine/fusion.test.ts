@@ -1,28 +1,18 @@
 // Epilogue fusion: what one dispatch may do for the next, that results stay within their bounds, and what training keeps.
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createEngine, f32, type Engine } from "../../src/engine/engine.ts";
+import { describe, expect, test } from "vitest";
+import { f32 } from "../../src/engine/engine.ts";
 import { interpret } from "../../src/engine/interpret.ts";
 import type { Plan } from "../../src/engine/plan.ts";
 import { allowanceOf, compare } from "../../src/engine/tolerance.ts";
 import type { Storage, Tensor } from "../../src/engine/trace.ts";
-import type { AdapterHandle } from "../../src/host/adapter.ts";
-import { openAdapter } from "../../src/host/node.ts";
 import { keyOfSeed, randomStream } from "../../src/kernel/rng.ts";
 import { gelu, relu } from "../../src/ops/activation.ts";
 import { add, multiply } from "../../src/ops/arithmetic.ts";
 import { gradients } from "../../src/ops/grad.ts";
 import { matmul } from "../../src/ops/matmul.ts";
+import { useEngine } from "../support/engine.ts";
 
-let handle: AdapterHandle;
-let engine: Engine;
-beforeAll(async () => {
-  handle = await openAdapter({ log: () => {} });
-  engine = await createEngine(handle);
-});
-afterAll(() => {
-  engine?.dispose();
-  handle?.close();
-});
+const engine = useEngine();
 
 const [M, K, N] = [19, 12, 20];
 const INPUTS = { x: f32(M, K), w: f32(K, N), bias: f32(N), r: f32(M, N), dy: f32(M, N) };
@@ -50,7 +40,7 @@ async function expectExact(plan: Plan, values: Record<string, Float32Array>): Pr
   for (const [name, expected] of truth) expect(compare(got[name]!, expected, yardstick.get(name)!, "f32", allowance), name).toMatchObject({ ok: true });
 }
 
-const planOf = (build: (inputs: Inputs) => Record<string, Tensor>) => engine.plan(build, INPUTS);
+const planOf = (build: (inputs: Inputs) => Record<string, Tensor>) => engine().plan(build, INPUTS);
 
 describe("in inference", () => {
   test("a linear layer, its activation and the residual are one dispatch", async () => {
