@@ -37,7 +37,7 @@ const MAX_ELEMENTS = 3e5;
 const MAX_DRAWN_FLOPS = 4e5;
 const MAX_DRAWN_ELEMENTS = 2e4;
 /** Shapes drawn for each variant, type and set of flags, and tries for each. */
-const DRAWS = 4;
+const DRAWS = 10;
 const TRIES = 16;
 /** Share of the sizes that a draw leaves as the case has them. */
 const KEPT = 0.3;
