@@ -1,5 +1,5 @@
-// The first result of a cold process by the library: y = 0.5 x of 64 numbers. Argument: the adapter.
-import { createEngine, f32, openAdapter, ops } from "../dist/index.js";
+// The first result of a cold process by the library: y = 0.5 x of 64 numbers. Arguments: the adapter, and the entry of the library in dist/.
+const { createEngine, f32, openAdapter, ops } = await import(`../dist/${process.argv[3] ?? "index"}.js`);
 
 const handle = await openAdapter({ adapter: process.argv[2] });
 const engine = await createEngine(handle);

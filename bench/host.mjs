@@ -90,15 +90,17 @@ try {
     execFileSync(process.execPath, [here(file), handle.name, ...args], { stdio: ["ignore", "ignore", "ignore"] });
     return performance.now() - began;
   };
-  const cold = { ours: [], bare: [] };
-  for (let round = 0; round < 8; round++) {
-    const ours = start("cold.mjs");
-    const other = start("bare.mjs", problem);
-    if (round === 0) continue;
-    cold.ours.push(ours);
-    cold.bare.push(other);
+  const starts = { bare: () => start("bare.mjs", problem), core: () => start("cold.mjs", "core-node"), whole: () => start("cold.mjs", "index") };
+  const cold = { bare: [], core: [], whole: [] };
+  for (let round = 0; round < 12; round++) {
+    for (const who of round % 2 ? ["bare", "core", "whole"] : ["whole", "core", "bare"]) {
+      const time = starts[who]();
+      if (round > 0) cold[who].push(time);
+    }
   }
-  print("first result of a cold process", `${side(median(cold.ours), median(cold.bare), "ms")}   ratio ${median(cold.ours.map((time, i) => time / cold.bare[i])).toFixed(2)}`);
+  for (const [who, entry] of [["core", "cytonet/core"], ["whole", "cytonet"]]) {
+    print(`first result of a process, ${entry}`, `${side(median(cold[who]), median(cold.bare), "ms")}   ratio ${median(cold[who].map((time, i) => time / cold.bare[i])).toFixed(2)}`);
+  }
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

@@ -4,6 +4,7 @@ import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promise
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { lazyPlugin } from "./lazy-plugin.mjs";
 import { rawPlugin } from "./raw-plugin.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -31,37 +32,44 @@ async function place(path, contents) {
   await rename(part, path);
 }
 
-const node = { ...common, platform: "node", target: "node20", packages: "external" };
+const node = {
+  ...common,
+  platform: "node",
+  target: "node20",
+  // What is loaded at every start is bundled where it is small, other packages stay outside.
+  external: ["webgpu", "commander", "@sparticuz/chromium"],
+  plugins: [rawPlugin, lazyPlugin],
+};
 
-/** The library for Node in one file: it is loaded whole, and twenty files take half as long again. */
+/** Code that entries share lies in files of its own, which tell the same things to all of them. */
+const split = { splitting: true, metafile: true, chunkNames: "chunks/[name]-[hash]", outdir: dist };
+
+/** The library for Node, in as few files as its two entries allow: each file takes a moment to load. */
 function buildLibrary() {
-  return build({ ...node, outfile: join(dist, "index.js"), entryPoints: ["src/index.ts"] });
+  return build({ ...node, ...split, outbase: join(root, "src"), entryPoints: ["src/index.ts", "src/core-node.ts"] });
 }
 
 /** The program: shared code is split so that verbs load lazily. */
 function buildProgram() {
   return build({
     ...node,
-    splitting: true,
-    metafile: true,
-    chunkNames: "chunks/[name]-[hash]",
-    outdir: dist,
+    ...split,
     outbase: join(root, "src"),
     entryPoints: ["src/cli/main.ts", "src/host/node-serve.ts"],
   });
 }
 
 /** Chunks carry hashes in their names: those of earlier builds would stay. A build that fails leaves the last one whole. */
-async function removeOldChunks({ outputs }) {
-  const current = new Set(Object.keys(outputs).map((path) => basename(path)));
+async function removeOldChunks(builds) {
+  const current = new Set(builds.flatMap(({ metafile }) => Object.keys(metafile.outputs)).map((path) => basename(path)));
   for (const name of await readdir(join(dist, "chunks")).catch(() => [])) {
     if (!current.has(name)) await rm(join(dist, "chunks", name));
   }
 }
 
-/** The library for pages: one file with everything in it; an import of `node:` fails the build. */
+/** The library for pages: everything is in it; an import of `node:` fails the build. */
 function buildForBrowser() {
-  return build({ ...common, platform: "browser", target: "es2022", outfile: join(dist, "browser.js"), entryPoints: ["src/browser.ts"] });
+  return build({ ...common, ...split, platform: "browser", target: "es2022", outbase: join(root, "src"), entryPoints: ["src/browser.ts", "src/core-browser.ts"] });
 }
 
 /** The page: index.html and its style beside its script. */
@@ -85,9 +93,10 @@ async function emitTypes() {
   }
 }
 
-const [program, ...others] = await Promise.all([buildProgram(), buildLibrary(), buildForBrowser(), buildPage()]);
+const builds = await Promise.all([buildProgram(), buildLibrary(), buildForBrowser()]);
+const page = await buildPage();
 // Chunks before what imports them.
-const files = [program, ...others].flatMap(({ outputFiles }) => outputFiles).sort((a, b) => Number(b.path.includes("chunks")) - Number(a.path.includes("chunks")));
+const files = [...builds, page].flatMap(({ outputFiles }) => outputFiles).sort((a, b) => Number(b.path.includes("chunks")) - Number(a.path.includes("chunks")));
 for (const { path, contents } of files) await place(path, contents);
-await removeOldChunks(program.metafile);
+await removeOldChunks(builds);
 if (!fast) await emitTypes();

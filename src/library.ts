@@ -1,28 +1,11 @@
 // What both entries of the library offer: everything that does not depend on where it runs.
 
-export { VERSION } from "./version.ts";
-export { EXIT_CODES, UserError, suggest, type ExitCode } from "./errors.ts";
+export * from "./core.ts";
 export { joinPath, type Entry, type Files } from "./files.ts";
-export type { AdapterHandle, AdapterListing, AdapterOptions, CompileOnlyHandle } from "./host/adapter.ts";
 export { createMemoryFiles } from "./host/files-memory.ts";
-
-// The engine: devices, plans, and what can go wrong on them.
-export { createEngine, f32, i32, u32, type Engine, type EngineOptions, type PlanOptions } from "./engine/engine.ts";
-export type { Device, Fingerprint, Ledger } from "./engine/device.ts";
-export type { InputSpec, Plan, PlanStatistics } from "./engine/plan.ts";
-export type { HostSpan, Span, Timeline, Timing } from "./engine/timing.ts";
 export { addToPanel } from "./engine/panel.ts";
-export { constant, dispatch, place, scope, withGradient, type Tensor } from "./engine/trace.ts";
-export { parseDebug, DEBUG_SWITCHES, type DebugSwitch } from "./engine/debug.ts";
-export { DeviceError, DeviceLost, formatBytes, OutOfMemory, ShaderError, ShapeError, Unavailable } from "./engine/errors.ts";
-export type { Dtype, HostArray } from "./kernel/dtype.ts";
 
-// Kernels and ops: both catalogues, their checks, and what kernels of your own are declared with.
-export * as kernels from "../kernels/index.ts";
-export * as ops from "./ops/index.ts";
-export { as, defineKernel, read, update, when, write, type Kernel, type KernelSpec, type Traits } from "./kernel/define.ts";
-export { type Blueprint, blueprintKey } from "./kernel/blueprint.ts";
-export { renderBlueprint } from "./kernel/layout.ts";
+// Checking, measuring and tuning both catalogues.
 export { lintVariant } from "./workbench/bench.ts";
 export { checkId, listChecks, runCheck, type CheckCase, type CheckResult } from "./engine/check.ts";
 export { runConcurrently } from "./engine/concurrent.ts";
@@ -36,7 +19,6 @@ export { renderProfile } from "./profile/page.ts";
 export { benchKernels, type BenchOptions, type BenchReport, type BenchRow } from "./bench/bench.ts";
 export { compareReports, readReport, type BenchComparison } from "./bench/compare.ts";
 export { parseSweep, type Sweep } from "./bench/sweep.ts";
-export { createTuningTable, type TunedEntry, type TuningTable } from "./kernel/tuning.ts";
 export { createMeasurer, type Measurer, type TuneProblem } from "./tune/measure.ts";
 export { SHIPPED as shippedTuning } from "./tune/shipped.ts";
 export { addToStore, readStore } from "./tune/store.ts";

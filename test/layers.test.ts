@@ -27,7 +27,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 };
 
 /** Entries of the library stand above all layers; what else lies directly in `src` belongs to all of them. */
-const ENTRIES = ["src/index.ts", "src/browser.ts", "src/library.ts"];
+const ENTRIES = ["src/index.ts", "src/browser.ts", "src/library.ts", "src/core.ts", "src/core-node.ts", "src/core-browser.ts"];
 
 function layerOf(file: string): string {
   if (file === "src/host/adapter.ts") return "host-face";

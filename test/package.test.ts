@@ -19,11 +19,13 @@ interface Manifest {
 }
 
 const CONSUMER = `
+import { parseDebug } from "cytonet/core";
 import {
   VERSION, UserError, createEngine, createMemoryFiles, decodeWeights, embedDataset, f32, generateDataset, kernels, listAdapters, listChecks, openAdapter, ops, resolveConfig, runCheck, train,
   type AdapterHandle, type Dataset, type Engine, type Files, type Plan, type TrainResult,
 } from "cytonet";
 
+export const switches: ReadonlySet<string> = parseDebug("nan");
 export const files: Files = createMemoryFiles();
 export const open = (): Promise<AdapterHandle> => openAdapter({ adapter: "swiftshader" });
 export async function roundTrip(): Promise<string> {
@@ -161,10 +163,11 @@ test("the README's example runs, and has types", async () => {
   expect(Math.abs(dw / ((64 * 0.1) / 2048) - 1)).toBeLessThan(128 * 2 ** -24);
 });
 
-test("runs in Node", async () => {
-  const script = 'import { VERSION, nodeFiles, listAdapters } from "cytonet"; console.log(VERSION, typeof nodeFiles.read, Array.isArray(await listAdapters())); process.exit(0);';
+test("runs in Node, and has one engine by both of its entries", async () => {
+  const script =
+    'import { VERSION, nodeFiles, listAdapters, decodeImage, encodePng, createEngine } from "cytonet"; import * as core from "cytonet/core"; const png = encodePng({ width: 1, height: 1, channels: 1, data: Uint8Array.of(7) }); console.log(VERSION, typeof nodeFiles.read, Array.isArray(await listAdapters()), decodeImage(png, "x").data[0], core.createEngine === createEngine, "train" in core); process.exit(0);';
   await writeFile(join(consumer, "run.mjs"), script);
-  expect(execFileSync(process.execPath, ["run.mjs"], { cwd: consumer, encoding: "utf8" }).trim()).toBe(`${VERSION} function true`);
+  expect(execFileSync(process.execPath, ["run.mjs"], { cwd: consumer, encoding: "utf8" }).trim()).toBe(`${VERSION} function true 7 true false`);
 });
 
 const LEARNED = { finished: true, count: 1, channels: 256 };

@@ -23,12 +23,14 @@ function rootFractions(count: number, root: 2 | 3): Int32Array {
   return words;
 }
 
-const ROUND_CONSTANTS = rootFractions(64, 3);
-const INITIAL_STATE = rootFractions(8, 2);
+/** Computed when first asked for: whoever loads the library hashes nothing yet. */
+let constants: { readonly rounds: Int32Array; readonly start: Int32Array } | undefined;
+const getConstants = (): { readonly rounds: Int32Array; readonly start: Int32Array } => (constants ??= { rounds: rootFractions(64, 3), start: rootFractions(8, 2) });
 
 /** Mixes the 64-byte blocks of `bytes[from, to)` into `state` (8 words); `w` is scratch of 64 words. */
 function compress(state: Int32Array, w: Int32Array, bytes: Uint8Array, from: number, to: number): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const { rounds } = getConstants();
   let s0 = state[0]!, s1 = state[1]!, s2 = state[2]!, s3 = state[3]!;
   let s4 = state[4]!, s5 = state[5]!, s6 = state[6]!, s7 = state[7]!;
   for (let at = from; at < to; at += 64) {
@@ -42,7 +44,7 @@ function compress(state: Int32Array, w: Int32Array, bytes: Uint8Array, from: num
     let a = s0, b = s1, c = s2, d = s3, e = s4, f = s5, g = s6, h = s7;
     for (let i = 0; i < 64; i++) {
       const sum1 = ((e >>> 6) | (e << 26)) ^ ((e >>> 11) | (e << 21)) ^ ((e >>> 25) | (e << 7));
-      const t1 = (h + sum1 + ((e & f) ^ (~e & g)) + ROUND_CONSTANTS[i]! + w[i]!) | 0;
+      const t1 = (h + sum1 + ((e & f) ^ (~e & g)) + rounds[i]! + w[i]!) | 0;
       const sum0 = ((a >>> 2) | (a << 30)) ^ ((a >>> 13) | (a << 19)) ^ ((a >>> 22) | (a << 10));
       const t2 = (sum0 + ((a & b) ^ (a & c) ^ (b & c))) | 0;
       h = g; g = f; f = e; e = (d + t1) | 0; d = c; c = b; b = a; a = (t1 + t2) | 0;
@@ -56,7 +58,7 @@ function compress(state: Int32Array, w: Int32Array, bytes: Uint8Array, from: num
 
 /** Starts a hash. Memory is constant; up to 2^53 bytes may follow. */
 export function createSha256(): Sha256 {
-  const state = INITIAL_STATE.slice();
+  const state = getConstants().start.slice();
   const scratch = new Int32Array(64);
   const rest = new Uint8Array(64); // bytes that do not fill a block yet
   let total = 0;

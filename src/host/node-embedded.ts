@@ -1,13 +1,10 @@
 // The CPU adapter that ships inside an npm package (SwiftShader): found, unpacked, and offered to the Vulkan loader.
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { brotliDecompress } from "node:zlib";
-import { readTar, sha256, unpackOnce, type UnpackedFile } from "./node-unpack.ts";
-
-const decompress = promisify(brotliDecompress);
+import { readTar, unpackOnce, type UnpackedFile } from "./node-unpack.ts";
 
 const LOADER = "libvulkan.so.1";
 const ICD_FILE = "vk_swiftshader_icd.json";
@@ -25,9 +22,23 @@ export function embeddedArchive(name: string): string {
 
 /** Unpacks a `.tar.br` of the package into the cache, keeping the files that `keep` accepts; gives the folder. */
 export async function unpackEmbedded(archive: string, keep: (name: string) => boolean): Promise<string> {
-  const packed = await readFile(embeddedArchive(archive));
-  const key = `${archive.split(".")[0] ?? archive}-${sha256(packed).slice(0, 16)}`;
-  return unpackOnce(key, async (): Promise<UnpackedFile[]> => readTar(await decompress(packed)).filter(({ name }) => keep(name)));
+  const path = embeddedArchive(archive);
+  return unpackOnce(await keyArchives([archive]), async (): Promise<UnpackedFile[]> => readTar(await decompress(await readFile(path))).filter(({ name }) => keep(name)));
+}
+
+/** What to call archives of the package in the cache: by the package's version and their sizes, which change with the contents and are told at once. */
+export async function keyArchives(archives: readonly string[]): Promise<string> {
+  const paths = archives.map(embeddedArchive);
+  const manifest: unknown = JSON.parse(await readFile(join(dirname(paths[0] ?? ""), "../package.json"), "utf8"));
+  const { version } = manifest as { readonly version: string };
+  const sizes = await Promise.all(paths.map(async (path) => (await stat(path)).size));
+  return [archives[0]?.split(".")[0], version, ...sizes].join("-");
+}
+
+/** Undoes Brotli. Loaded when something is unpacked only: it takes longer than finding it unpacked. */
+export async function decompress(packed: Uint8Array): Promise<Buffer> {
+  const { brotliDecompress } = await import("node:zlib");
+  return promisify(brotliDecompress)(packed);
 }
 
 /** Whether the embedded adapter can run here: it is built for Linux on x64 with glibc. */

@@ -1,6 +1,5 @@
 // Unpacks what ships compressed inside npm packages into a cache folder: verified at each use, atomic, safe for two at once.
-import { createHash } from "node:crypto";
-import { chmod, lstat, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { chmod, lstat, mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { EXIT_CODES, UserError } from "../errors.ts";
@@ -17,6 +16,8 @@ interface ManifestRow {
   readonly name: string;
   readonly size: number;
   readonly sha256: string;
+  /** What the file system said of the file when it was written: where it still says so, nobody has touched it since. */
+  readonly stamp: string;
 }
 
 const MANIFEST = "manifest.json";
@@ -64,14 +65,16 @@ export async function isPrivate(base: { readonly path: string; readonly shared: 
   return process.getuid === undefined || (stat.uid === process.getuid() && (stat.mode & 0o022) === 0);
 }
 
-/** Whether every file of the manifest is there with its size and hash. */
+/** Whether every file of the manifest is there as it was written, or at least with its size and hash. */
 async function isIntact(folder: string): Promise<boolean> {
   try {
     const rows: unknown = JSON.parse(await readFile(join(folder, MANIFEST), "utf8"));
     if (!Array.isArray(rows) || rows.length === 0) return false;
     for (const row of rows as ManifestRow[]) {
-      const bytes = await readFile(join(folder, row.name));
-      if (bytes.length !== row.size || sha256(bytes) !== row.sha256) return false;
+      const path = join(folder, row.name);
+      if ((await stampOf(path)) === row.stamp) continue;
+      const bytes = await readFile(path);
+      if (bytes.length !== row.size || (await sha256(bytes)) !== row.sha256) return false;
     }
     return true;
   } catch {
@@ -97,7 +100,9 @@ async function install(folders: readonly string[], files: readonly UnpackedFile[
       await writeFile(path, file.bytes);
       if (file.executable) await chmod(path, 0o755);
     }
-    const rows = files.map(({ name, bytes }): ManifestRow => ({ name, size: bytes.length, sha256: sha256(bytes) }));
+    const rows = await Promise.all(
+      files.map(async ({ name, bytes }): Promise<ManifestRow> => ({ name, size: bytes.length, sha256: await sha256(bytes), stamp: await stampOf(join(fresh, name)) })),
+    );
     await writeFile(join(fresh, MANIFEST), JSON.stringify(rows, null, 1));
     return await putInPlace(fresh, folders);
   } finally {
@@ -124,8 +129,15 @@ function isOccupied(error: unknown): boolean {
   return code === "ENOTEMPTY" || code === "EEXIST" || code === "ENOTDIR";
 }
 
-/** Hex SHA-256 of some bytes. */
-export function sha256(bytes: Uint8Array): string {
+/** Number, size and times of a file. The second time changes with each change to it, and no program can set it. */
+async function stampOf(path: string): Promise<string> {
+  const { ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
+  return [ino, size, mtimeNs, ctimeNs].join(" ");
+}
+
+/** Hex SHA-256 of some bytes. Loaded when needed: a start that finds all in place needs none. */
+async function sha256(bytes: Uint8Array): Promise<string> {
+  const { createHash } = await import("node:crypto");
   return createHash("sha256").update(bytes).digest("hex");
 }
 

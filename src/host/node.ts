@@ -29,15 +29,18 @@ export async function openAdapter(options: AdapterOptions = {}): Promise<Adapter
   const ask = await loadDawn(options.quiet);
   const log = options.log ?? ((line: string) => void process.stderr.write(`${line}\n`));
   const wanted = options.adapter ?? (process.env["CYTONET_ADAPTER"] || undefined);
-  const { listing, known } = await chooseAdapter(ask, wanted);
-  if (listing === undefined) throw noAdapter(wanted, known);
-  const enabled = [...(/nvidia/i.test(listing.name) ? ENABLED_ON_NVIDIA : []), ...(options.toggles?.enable ?? [])];
-  const disabled = [...ALWAYS_DISABLED, ...(options.toggles?.disable ?? [])].filter((name) => !enabled.includes(name));
-  const flags = [`backend=${listing.backend}`, `adapter=${listing.name}`];
-  if (enabled.length > 0) flags.push(`enable-dawn-features=${enabled.join(",")}`);
-  flags.push(`disable-dawn-features=${disabled.join(",")}`);
-  const opened = await ask(flags);
-  if (opened === undefined) throw noAdapter(listing.name, known);
+  const switchesOf = (name: string): { enabled: string[]; disabled: string[] } => {
+    const enabled = [...(/nvidia/i.test(name) ? ENABLED_ON_NVIDIA : []), ...(options.toggles?.enable ?? [])];
+    return { enabled, disabled: [...ALWAYS_DISABLED, ...(options.toggles?.disable ?? [])].filter((toggle) => !enabled.includes(toggle)) };
+  };
+  const open = ({ name, backend }: AdapterListing): Promise<Opened | undefined> => {
+    const { enabled, disabled } = switchesOf(name);
+    const flags = [`backend=${backend}`, `adapter=${name}`, `disable-dawn-features=${disabled.join(",")}`];
+    if (enabled.length > 0) flags.push(`enable-dawn-features=${enabled.join(",")}`);
+    return ask(flags);
+  };
+  const { listing, opened } = (await openByWholeName(open, wanted)) ?? (await openListed(ask, open, wanted));
+  const { enabled, disabled } = switchesOf(listing.name);
   const { description, vendor } = opened.adapter.info;
   if (listing.kind === "cpu" && wanted === undefined) {
     log(`cytonet: NO GPU FOUND, running on the CPU adapter "${listing.name}", which is far slower; --adapter or CYTONET_ADAPTER chooses another`);
@@ -48,6 +51,31 @@ export async function openAdapter(options: AdapterOptions = {}): Promise<Adapter
     kind: opened.adapter.info.isFallbackAdapter ? "cpu" : listing.kind,
     toggles: [...enabled.map((name) => `+${name}`), ...disabled.map((name) => `-${name}`)],
   });
+}
+
+type Open = (listing: AdapterListing) => Promise<Opened | undefined>;
+type Chosen = { readonly listing: AdapterListing; readonly opened: Opened };
+
+/** Lists what there is, then opens what was chosen. */
+async function openListed(ask: Ask, open: Open, wanted: string | undefined): Promise<Chosen> {
+  const { listing, known } = await chooseAdapter(ask, wanted);
+  if (listing === undefined) throw noAdapter(wanted, known);
+  const opened = await open(listing);
+  if (opened === undefined) throw noAdapter(listing.name, known);
+  return { listing, opened };
+}
+
+/**
+ * Opens a system's adapter by its whole name, as this program hands it on to its own processes: nothing has to be listed, which saves an
+ * instance. Undefined where `wanted` is only a part of a name, or means another adapter.
+ */
+async function openByWholeName(open: Open, wanted: string | undefined): Promise<Chosen | undefined> {
+  const backends = BACKENDS[process.platform] ?? DEFAULT_BACKENDS;
+  if (wanted === undefined || !wanted.includes(" ") || backends.length !== 1 || (process.platform === "linux" && !hasSystemLoader())) return undefined;
+  const listing: AdapterListing = { name: wanted, backend: backends[0] ?? "", kind: adapterKind(wanted) };
+  const opened = await open(listing).catch(() => undefined);
+  // WebGPU tells the name as an identifier: lower case, with hyphens for all that is neither letter nor digit.
+  return opened?.adapter.info.device === wanted.toLowerCase().replace(/[^a-z0-9]+/g, "-") ? { listing, opened } : undefined;
 }
 
 /** Every adapter that `openAdapter` could open, in the order of its default choice; the embedded one included. */

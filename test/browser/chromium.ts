@@ -1,13 +1,9 @@
 // A real headless Chromium from npm, with the software adapter it ships: unpacked once, then driven by Playwright.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
-import { brotliDecompress } from "node:zlib";
 import { chromium, type Browser } from "playwright-core";
-import { embeddedArchive, hasLibrary, unpackEmbedded } from "../../src/host/node-embedded.ts";
-import { readTar, sha256, unpackOnce } from "../../src/host/node-unpack.ts";
-
-const decompress = promisify(brotliDecompress);
+import { decompress, embeddedArchive, hasLibrary, keyArchives, unpackEmbedded } from "../../src/host/node-embedded.ts";
+import { readTar, unpackOnce } from "../../src/host/node-unpack.ts";
 
 const ARGUMENTS = [
   "--no-sandbox",
@@ -42,11 +38,9 @@ export async function startChromium(): Promise<Browser> {
 
 /** Chromium looks for SwiftShader beside itself. */
 async function unpackChromium(): Promise<string> {
-  const [program, driver] = await Promise.all(["chromium.br", "swiftshader.tar.br"].map((name) => readFile(embeddedArchive(name))));
-  if (program === undefined || driver === undefined) throw new Error("unreachable: two files were read");
-  const key = `chromium-${sha256(Buffer.concat([program, driver])).slice(0, 16)}`;
-  return unpackOnce(key, async () => [
-    { name: "chromium", bytes: await decompress(program), executable: true },
-    ...readTar(await decompress(driver)),
+  const unpack = async (name: string): Promise<Buffer> => decompress(await readFile(embeddedArchive(name)));
+  return unpackOnce(await keyArchives(["chromium.br", "swiftshader.tar.br"]), async () => [
+    { name: "chromium", bytes: await unpack("chromium.br"), executable: true },
+    ...readTar(await unpack("swiftshader.tar.br")),
   ]);
 }
