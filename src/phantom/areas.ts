@@ -20,10 +20,10 @@ export interface Tissue {
 
 /** Kinds of bands: granule cells, small pyramids, large pyramids, and a band that is poor in cells. */
 const BANDS: Readonly<Record<string, Tissue>> = {
-  g: { density: 4800, radius: 4.1, scatter: 0.15, elongation: 1.05 },
+  g: { density: 4300, radius: 4.1, scatter: 0.15, elongation: 1.05 },
   s: { density: 1400, radius: 5.5, scatter: 0.22, elongation: 1.4 },
   p: { density: 480, radius: 8.8, scatter: 0.3, elongation: 1.8 },
-  w: { density: 300, radius: 5.4, scatter: 0.25, elongation: 1.3 },
+  w: { density: 560, radius: 5.4, scatter: 0.25, elongation: 1.3 },
 };
 
 /** Layer I and white matter are the same everywhere. */

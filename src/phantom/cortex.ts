@@ -9,11 +9,12 @@ export const DEPTH_STEPS = 120;
 const STEPS_TO_WHITE = 100;
 /** Relative depth that the last step stands for, and all below. */
 export const DEEPEST = DEPTH_STEPS / STEPS_TO_WHITE;
-/** Absorbance of a cell body, and of the tissue between cells in layer I, in the other layers and in white matter. */
+/** Absorbance of a cell body, and of the tissue between cells in layer I, in the other layers and in white matter: a stain for cell bodies leaves the first and the last pale. */
 export const CELL_ABSORBANCE = 1.7;
-const TONES = { molecular: 0.085, cellular: 0.07, white: 0.06 };
-/** Neighbouring bands pass into each other over about this share of the depth. */
+const TONES = { molecular: 0.055, cellular: 0.075, white: 0.035 };
+/** Neighbouring bands pass into each other over about this share of the depth to either side, and layer VI into white matter over this one. */
 const BAND_BLEND = 0.022;
+const WHITE_BLEND = 0.06;
 
 /** The tissue under one place of the sheet, by steps of the relative depth. */
 export interface Column {
@@ -46,17 +47,23 @@ function patchWeight(depth: number): number {
   return Math.min(1, Math.max(0, (1.08 - 1.12 * Math.abs(depth - 0.5) * 2) / 0.35));
 }
 
+/** By steps of the depth, the share of white matter in the tissue: half of it at the border. */
+const WHITENESS: readonly number[] = Array.from({ length: DEPTH_STEPS }, (_, i) => {
+  const t = Math.min(1, Math.max(0, ((i + 0.5) / STEPS_TO_WHITE - 1 + WHITE_BLEND) / (2 * WHITE_BLEND)));
+  return t * t * (3 - 2 * t);
+});
+
 /** Bands of an area in this brain, blended over neighbouring depths. */
 function tabulate(bands: readonly Tissue[], shift: (depth: number) => number): Tissue[] {
   const bandAt = (depth: number): Tissue => {
-    if (depth >= 1) return WHITE_TISSUE;
     if (depth < MOLECULAR_SHARE) return bands[0]!;
     return bands[Math.min(HALF_BANDS, 1 + Math.floor(((depth - MOLECULAR_SHARE) / (1 - MOLECULAR_SHARE)) * HALF_BANDS))]!;
   };
   return Array.from({ length: DEPTH_STEPS }, (_, i) => {
     const depth = shift((i + 0.5) / STEPS_TO_WHITE);
     const around = [-1, -0.5, 0, 0.5, 1].map((k) => bandAt(Math.max(0, depth + k * BAND_BLEND)));
-    const mean = (pick: (tissue: Tissue) => number): number => around.reduce((sum, tissue) => sum + pick(tissue), 0) / around.length;
+    const white = WHITENESS[i]!;
+    const mean = (pick: (tissue: Tissue) => number): number => white * pick(WHITE_TISSUE) + ((1 - white) * around.reduce((sum, tissue) => sum + pick(tissue), 0)) / around.length;
     return { density: mean((t) => t.density), radius: mean((t) => t.radius), scatter: mean((t) => t.scatter), elongation: mean((t) => t.elongation) };
   });
 }
@@ -80,7 +87,7 @@ export function makeCortex(key: Words2, brain: number, sheet: Sheet): Cortex {
   });
   // The mean absorbance of a patch, less the tone: what differs between areas goes into the tone.
   const weights = Array.from({ length: STEPS_TO_WHITE }, (_, i) => patchWeight((i + 0.5) / STEPS_TO_WHITE));
-  const cellular = weights.map((weight, i) => (i < MOLECULAR_SHARE * STEPS_TO_WHITE ? 0 : weight));
+  const cellular = weights.map((weight, i) => (i < MOLECULAR_SHARE * STEPS_TO_WHITE ? 0 : weight * (1 - WHITENESS[i]!)));
   const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
   const absorbed = areas.map(({ steps }) => sum(weights.map((weight, i) => weight * CELL_ABSORBANCE * coverage(steps[i]!))));
   const target = sum(absorbed) / absorbed.length;
@@ -97,14 +104,14 @@ export function makeCortex(key: Words2, brain: number, sheet: Sheet): Cortex {
       const make = (): Float64Array => new Float64Array(DEPTH_STEPS);
       const column = { area, layer: new Uint8Array(DEPTH_STEPS), density: make(), radius: make(), scatter: make(), elongation: make(), tone: make() };
       for (let i = 0; i < DEPTH_STEPS; i++) {
-        const white = i >= STEPS_TO_WHITE;
+        const grey = 1 - WHITENESS[i]!;
         const [a, b] = [own.steps[i]!, second.steps[i]!];
         column.layer[i] = layerAt(borders, (i + 0.5) / STEPS_TO_WHITE);
-        column.density[i] = ((1 - share) * a.density + share * b.density) * (white ? 1 : 1 + 0.08 * dense);
-        column.radius[i] = ((1 - share) * a.radius + share * b.radius) * (white ? 1 : 1 + 0.03 * large);
+        column.density[i] = ((1 - share) * a.density + share * b.density) * (1 + grey * 0.08 * dense);
+        column.radius[i] = ((1 - share) * a.radius + share * b.radius) * (1 + grey * 0.03 * large);
         column.scatter[i] = (1 - share) * a.scatter + share * b.scatter;
         column.elongation[i] = (1 - share) * a.elongation + share * b.elongation;
-        column.tone[i] = white ? TONES.white : i < MOLECULAR_SHARE * STEPS_TO_WHITE ? TONES.molecular : TONES.cellular + toneShift;
+        column.tone[i] = i < MOLECULAR_SHARE * STEPS_TO_WHITE ? TONES.molecular : (1 - grey) * TONES.white + grey * (TONES.cellular + toneShift);
       }
       return column;
     },

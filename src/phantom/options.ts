@@ -47,6 +47,11 @@ export interface PhantomPlan extends PhantomShape {
   readonly thickness: number;
 }
 
+/** Brains, and sections of a brain, at most: names of random streams have room for more, folders and people have not. */
+const MOST = 1000;
+/** Pixels of an image at most, as the readers of datasets take them. */
+const MOST_PIXELS = 2 ** 28;
+
 /** Human cortex is 2.2 mm thick here; in a section too low for it and a sulcus, all is smaller. */
 const THICKNESS_MM = 2.2;
 const HEIGHT_PER_THICKNESS = 5;
@@ -56,8 +61,9 @@ export function planPhantom(options: PhantomOptions): PhantomPlan {
   const { seed, size = "small", brains = PHANTOM_BRAINS, truth = true, ...given } = options;
   const shape: PhantomShape = { ...PHANTOM_SIZES[size], ...dropUndefined(given) };
   const wrong: string[] = [];
-  const whole = { brains, sections: shape.sections, width: shape.width, height: shape.height };
-  for (const [name, value] of Object.entries(whole)) if (!Number.isInteger(value) || value < 1) wrong.push(`${name} ${value}, expected a whole number from 1`);
+  for (const [name, value] of Object.entries({ brains, sections: shape.sections })) if (!Number.isInteger(value) || value < 1 || value > MOST) wrong.push(`${name} ${value}, expected a whole number from 1 to ${MOST}`);
+  for (const [name, value] of Object.entries({ width: shape.width, height: shape.height })) if (!Number.isInteger(value) || value < 1) wrong.push(`${name} ${value}, expected a whole number from 1`);
+  if (shape.width * shape.height > MOST_PIXELS) wrong.push(`${shape.width} × ${shape.height} pixels, expected at most ${MOST_PIXELS} in a section`);
   if (!Number.isSafeInteger(seed) || seed < 0) wrong.push(`seed ${seed}, expected a whole number from 0`);
   const lengths = { pixelSizeUm: shape.pixelSizeUm, sampleSpacingMm: shape.sampleSpacingMm };
   for (const [name, value] of Object.entries(lengths)) if (!(value > 0 && Number.isFinite(value))) wrong.push(`${name} ${value}, expected a number above 0`);

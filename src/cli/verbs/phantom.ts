@@ -40,7 +40,9 @@ export async function runPhantom(flags: PhantomFlags): Promise<void> {
     });
     progress.end("");
     await emit(formatRows(flags.format, "cytonet-phantom/1", [{ ...describeDataset(dataset), seed, size }]));
-    process.stderr.write(`next: cytonet train ${quoteArgument(out)} --preset tiny --steps 1500 --hold-out ${dataset.brains.at(-1)?.id ?? "BRAIN"} --out RUN\n`);
+    // Of one brain nothing would be left to train on.
+    const holdOut = dataset.brains.length > 1 ? ` --hold-out ${dataset.brains.at(-1)!.id}` : "";
+    process.stderr.write(`next: cytonet train ${quoteArgument(out)} --preset tiny --steps 1500${holdOut} --out RUN\n`);
   } finally {
     progress.end("");
     stop.dispose();
