@@ -8,7 +8,7 @@ import { flattenSettings, resolveConfig } from "../model/config.ts";
 import { describePreset, freeWeights } from "../model/embed.ts";
 import { windowOptions } from "../model/objective.ts";
 import { bindParameters, createWeights } from "../model/parameters.ts";
-import { encode, findPreset } from "../model/presets.ts";
+import { encode, presetOf } from "../model/presets.ts";
 import type { Weights } from "../model/weights.ts";
 import { normalise } from "../ops/image.ts";
 import { RUNNING_MOMENTUM } from "../ops/norm.ts";
@@ -24,7 +24,7 @@ const BATCHES = 16;
  */
 export async function makeUntrained(engine: Engine, trained: Weights, dataset: Dataset, cache: SectionCache, samples: Uint32Array, onBatch: (done: number, total: number) => Promise<void> = async () => {}): Promise<Weights> {
   const config = resolveConfig(flattenSettings(trained.config));
-  const preset = findPreset(config.preset);
+  const preset = presetOf(config);
   const { patch, mean, deviation } = config.data;
   const device = createWeights(engine, describePreset(preset, patch), config.seed);
   const tensors = new Map<string, StoredTensor>();

@@ -2,7 +2,7 @@
 import type { JsonObject, Json } from "../data/json.ts";
 import { isObject } from "../data/json.ts";
 import { EXIT_CODES, UserError, suggest } from "../errors.ts";
-import { findPreset } from "./presets.ts";
+import { presetOf, type ModelSettings } from "./presets.ts";
 
 interface Rule {
   readonly value: Json;
@@ -30,6 +30,10 @@ export const FIELDS = {
   seed: rule(1, "seed of weights, order and augmentation", between(0, 2 ** 32 - 1, true)),
   precision: rule("f32", "type of activations and weights in the model's arithmetic; masters, heads and loss are f32", oneOf("f32", "f16")),
   holdOut: rule([], "brains that training never sees", names),
+  "model.pool": rule(null, "convolutional presets: average over the map, or attention of a learned query; null: as the preset", orNull(oneOf("average", "attention"))),
+  "model.patch": rule(null, "vit-s, vit-b, hybrid: pixels of a token's side, 16 or 32; null: 16", orNull((value) => (value === 16 || value === 32 ? undefined : "expected 16 or 32"))),
+  "model.registers": rule(null, "transformers: learned tokens besides the class token; null: none", orNull(between(0, 64, true))),
+  "model.grid": rule(null, "transformers: positions are learned on a grid of this side and interpolated to the patch's; null: on the patch's own", orNull(between(1, 256, true))),
   "data.patch": rule(64, "side of a patch, px", between(8, 4096, true)),
   "data.pixelSizeUm": rule(null, "µm per pixel of a patch; null: that of the training sections, or where they differ each section's own", orNull(between(0.01, 1000))),
   "data.intensity": rule("density", "grey levels or optical density", oneOf("grey", "density")),
@@ -76,6 +80,7 @@ export interface TrainConfig {
   readonly seed: number;
   readonly precision: "f32" | "f16";
   readonly holdOut: readonly string[];
+  readonly model: ModelSettings;
   readonly data: { readonly patch: number; readonly pixelSizeUm: number | null; readonly intensity: "grey" | "density"; readonly normalise: "none" | "section"; readonly mean: number | null; readonly deviation: number | null };
   readonly batch: { readonly groups: number; readonly groupSize: number; readonly views: number; readonly radiusMm: number | null };
   readonly loss: {
@@ -139,13 +144,13 @@ export function resolveConfig(settings: Readonly<Record<string, unknown>>): Trai
   }
   const config = nested as unknown as TrainConfig;
   if (wrong.length === 0) {
-    const preset = findPreset(config.preset);
+    const preset = presetOf(config);
     if (config.data.patch % preset.multiple) wrong.push(`data.patch: ${config.data.patch}, expected a multiple of ${preset.multiple} for the preset ${preset.name}`);
     if (config.loss.kernel === "views" && config.batch.views !== 2) wrong.push(`batch.views: ${config.batch.views}, expected 2 with loss.kernel views`);
     if (config.batch.groups * config.batch.groupSize * config.batch.views < 2) wrong.push("batch: one patch, expected at least two: there would be nothing to tell apart");
     if (config.batch.groups * config.batch.groupSize * config.batch.views > 65536) wrong.push("batch: more than 65536 patches");
   }
-  if (wrong.length === 0) return { ...config, optimizer: { ...config.optimizer, learningRate: config.optimizer.learningRate ?? findPreset(config.preset).learningRate } };
+  if (wrong.length === 0) return { ...config, optimizer: { ...config.optimizer, learningRate: config.optimizer.learningRate ?? presetOf(config).learningRate } };
   throw new UserError(EXIT_CODES.config, `config: ${wrong.length === 1 ? wrong[0] : `${wrong.length} settings are wrong`}`, wrong.length === 1 ? [] : wrong);
 }
 

@@ -14,7 +14,7 @@ import { normalise } from "../ops/image.ts";
 import { flattenSettings, resolveConfig, type TrainConfig } from "./config.ts";
 import { windowOptions } from "./objective.ts";
 import { bindParameters, createWeights, describeModel, type DeviceWeights } from "./parameters.ts";
-import { encode, findPreset, project, type Preset } from "./presets.ts";
+import { encode, presetOf, project, type Preset } from "./presets.ts";
 import type { Weights } from "./weights.ts";
 
 /** An encoder on a device, ready for patches. */
@@ -33,7 +33,7 @@ export interface Embedder {
 /** Puts weights on a device and builds the inference plan for batches of `batch` patches. Throws UserError 65 where weights and configuration disagree. */
 export async function createEmbedder(engine: Engine, weights: Weights, batch: number): Promise<Embedder> {
   const config = resolveConfig(flattenSettings(weights.config));
-  const preset = findPreset(config.preset);
+  const preset = presetOf(config);
   const { patch, mean, deviation } = config.data;
   if (mean === null || deviation === null) throw new UserError(EXIT_CODES.badData, "weights: data.mean and data.deviation are missing in their configuration", ["Use the model.safetensors of a finished run."]);
   const device = createWeights(engine, describePreset(preset, patch), config.seed);

@@ -1,6 +1,6 @@
 // Parameters: a model asks for them by name while it is traced; the first trace finds out what there is to make.
 import type { Engine } from "../engine/engine.ts";
-import { scope, sizeOf, tensorOf, trace, type Tensor } from "../engine/trace.ts";
+import { scope, sizeOf, tensorOf, trace, type Node, type Tensor } from "../engine/trace.ts";
 import { keyOfSeed, randomStream } from "../kernel/rng.ts";
 import { cast } from "../ops/cast.ts";
 
@@ -42,8 +42,8 @@ export interface ModelSpec {
   readonly statistics: readonly StatisticSpec[];
 }
 
-/** Traces `build` with parameters that exist in name only. */
-export function describeModel(build: (p: Parameters) => void): ModelSpec {
+/** Traces `build` with parameters that exist in name only; gives what it consists of and the operations it makes. */
+export function describeModel(build: (p: Parameters) => void): ModelSpec & { readonly nodes: readonly Node[] } {
   const parameters = new Map<string, ParameterSpec>();
   const statistics = new Map<string, StatisticSpec>();
   const dummy = (name: string, shape: readonly number[]) => tensorOf({ kind: "state", name, dtype: "f32", count: sizeOf(shape) }, shape);
@@ -61,9 +61,9 @@ export function describeModel(build: (p: Parameters) => void): ModelSpec {
     },
     child: (name) => at(`${prefix}${name}.`),
   });
-  trace(() => build(at("")));
+  const { nodes } = trace(() => build(at("")));
   const all = [...parameters.values()];
-  return { parameters: [...all.filter(({ decay }) => decay), ...all.filter(({ decay }) => !decay)], statistics: [...statistics.values()] };
+  return { parameters: [...all.filter(({ decay }) => decay), ...all.filter(({ decay }) => !decay)], statistics: [...statistics.values()], nodes };
 }
 
 /** First values of a parameter: a function of seed and position in the model only. */

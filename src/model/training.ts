@@ -16,7 +16,7 @@ import type { HostBatch } from "./batches.ts";
 import type { TrainConfig } from "./config.ts";
 import { describePreset, freeWeights } from "./embed.ts";
 import { bindParameters, createWeights, type Parameters } from "./parameters.ts";
-import { encode, findPreset, project } from "./presets.ts";
+import { encode, presetOf, project } from "./presets.ts";
 import { warmupCosine } from "./schedule.ts";
 
 /** What a step reports. A skipped step changed no weight, moment or count; running statistics follow every batch of which they are finite. */
@@ -59,7 +59,7 @@ export interface TrainingStep {
 
 /** What makes a model this model: names, shapes and beginnings of its tensors. */
 export function modelDefinition(config: TrainConfig): JsonObject {
-  const { parameters, statistics } = describePreset(findPreset(config.preset), config.data.patch);
+  const { parameters, statistics } = describePreset(presetOf(config), config.data.patch);
   return JSON.parse(JSON.stringify({ preset: config.preset, parameters, statistics })) as JsonObject;
 }
 
@@ -77,7 +77,7 @@ function lossOptions({ loss }: TrainConfig): SpatialNceOptions {
 
 /** Builds the step of a configuration whose nulls are resolved. */
 export async function buildTrainingStep(engine: Engine, config: TrainConfig, pinned: ReadonlyMap<string, Blueprint> = new Map()): Promise<TrainingStep> {
-  const preset = findPreset(config.preset);
+  const preset = presetOf(config);
   const { patch } = config.data;
   const n = config.batch.groups * config.batch.groupSize;
   const { views } = config.batch;

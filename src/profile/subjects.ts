@@ -14,7 +14,7 @@ import type { TrainConfig } from "../model/config.ts";
 import { createEmbedder, describePreset, freeWeights } from "../model/embed.ts";
 import { resolveScales } from "../model/objective.ts";
 import { createWeights } from "../model/parameters.ts";
-import { findPreset } from "../model/presets.ts";
+import { presetOf } from "../model/presets.ts";
 import { buildTrainingStep } from "../model/training.ts";
 import type { Weights } from "../model/weights.ts";
 
@@ -104,7 +104,7 @@ export async function createEmbeddingSubject(engine: Engine, from: Weights | Tra
 }
 
 async function firstWeights(engine: Engine, config: TrainConfig): Promise<Weights> {
-  const weights = createWeights(engine, describePreset(findPreset(config.preset), config.data.patch), config.seed);
+  const weights = createWeights(engine, describePreset(presetOf(config), config.data.patch), config.seed);
   try {
     const tensors = new Map<string, ReturnType<typeof storeFloat32>>();
     for (const [name, tensor] of [...weights.parameters, ...weights.statistics]) tensors.set(name, storeFloat32((await engine.read(tensor)) as Float32Array, tensor.shape));

@@ -15,7 +15,7 @@ import { flattenSettings, resolveConfig } from "../../src/model/config.ts";
 import { describePreset, freeWeights, loadWeights } from "../../src/model/embed.ts";
 import { windowOptions } from "../../src/model/objective.ts";
 import { bindParameters, createWeights } from "../../src/model/parameters.ts";
-import { encode, findPreset } from "../../src/model/presets.ts";
+import { encode, presetOf } from "../../src/model/presets.ts";
 import { decodeWeights } from "../../src/model/weights.ts";
 import { normalise } from "../../src/ops/image.ts";
 import { startChromium, whyNoChromium } from "./chromium.ts";
@@ -84,7 +84,7 @@ async function embedExactly(engine: Engine, bytes: Uint8Array, image: Uint8Array
   const weights = decodeWeights(bytes, "weights");
   const config = resolveConfig(flattenSettings(weights.config));
   const { patch, mean, deviation } = config.data;
-  const preset = findPreset(config.preset);
+  const preset = presetOf(config);
   const files = createMemoryFiles();
   await files.writeAtomic("image.png", image);
   const dataset = await openImage(files, "image.png", GRID);

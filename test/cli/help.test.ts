@@ -96,7 +96,7 @@ test.each<[string[], RegExp]>([
   [["train", "d", "--out", "r", "--steps", "many"], /^error: --steps: "many", expected a whole number from 1/],
   [["train", "d", "--out", "r", "--steps", "0x10"], /^error: --steps: "0x10"/],
   [["train", "d", "--out", "r", "--set", "loss.tau"], /^error: --set: "loss.tau", expected key=value/],
-  [["train", "d", "--out", "r", "--preset", "tinny"], /^error: preset: no "tinny", expected one of tiny, vit-tiny\n {2}Did you mean tiny\?/],
+  [["train", "d", "--out", "r", "--preset", "tinny"], /^error: preset: no "tinny", expected one of tiny, vit-tiny, r50, vit-s, vit-b, hybrid, rfb\n {2}Did you mean tiny\?/],
   [["train", "d", "--out", "r", "--preset", "tiny", "--set", "preset=tiny"], /preset is given twice/],
   [["train", "d", "--out", "r", "--resume", "--force"], /--resume and --force, expected at most one/],
   [["embed", "r", "d"], /^error: cytonet embed: --out FILE is missing/],
