@@ -21,13 +21,17 @@ export function indexNeighbours(samples: Samples, members: Uint32Array, radiusMm
     h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
     return (h ^ (h >>> 14)) & (buckets - 1);
   };
+  // Spaces by their order among the members: what is no member, such as a brain held out, must not decide in which order neighbours are found.
+  const spaceNumbers = new Map<number, number>();
+  for (const i of members) if (!spaceNumbers.has(space[i]!)) spaceNumbers.set(space[i]!, spaceNumbers.size);
+  const spaceOf = (i: number): number => spaceNumbers.get(space[i]!) ?? -1;
   const cell = (i: number, axis: number): number => Math.floor(position[3 * i + axis]! / radiusMm);
 
   // Counting sort by bucket: starts[b] … starts[b + 1] are the members of bucket b.
   const home = new Uint32Array(members.length);
   const starts = new Uint32Array(buckets + 1);
   members.forEach((i, k) => {
-    const b = bucketOf(space[i]!, cell(i, 0), cell(i, 1), cell(i, 2));
+    const b = bucketOf(spaceOf(i), cell(i, 0), cell(i, 1), cell(i, 2));
     home[k] = b;
     starts[b + 1] = starts[b + 1]! + 1;
   });
@@ -49,7 +53,7 @@ export function indexNeighbours(samples: Samples, members: Uint32Array, radiusMm
       for (let dz = -1; dz <= 1; dz++) {
         for (let dy = -1; dy <= 1; dy++) {
           for (let dx = -1; dx <= 1; dx++) {
-            const b = bucketOf(space[centre]!, cell(centre, 0) + dx, cell(centre, 1) + dy, cell(centre, 2) + dz);
+            const b = bucketOf(spaceOf(centre), cell(centre, 0) + dx, cell(centre, 1) + dy, cell(centre, 2) + dz);
             if (read.has(b)) continue;
             read.add(b);
             for (let k = starts[b]!; k < starts[b + 1]!; k++) {
