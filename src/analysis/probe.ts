@@ -145,7 +145,7 @@ async function measure(engine: Engine, dataset: Dataset, options: ProbeOptions):
   const notes = [...split.notes];
   const edgeMm = options.blockMm ?? 2 * patchExtentMm(dataset, split.test.samples, config);
   const blocks = findBlocks(dataset, split.test.samples, edgeMm);
-  if (blocks.count < FEW_BLOCKS) notes.push(`${blocks.count} blocks of ${round(edgeMm)} mm in the test samples: too few for intervals that can be relied on`);
+  if (blocks.count < FEW_BLOCKS) notes.push(`${blocks.count} ${blocks.count === 1 ? "block" : "blocks"} of ${round(edgeMm)} mm in the test samples: too few for intervals that can be relied on`);
   const { folds, by } = foldTraining(dataset, split.train.samples, options.blockMm ?? 2 * patchExtentMm(dataset, split.train.samples, config));
   const tell = (stage: string) => async (done: number, total: number) => {
     options.onProgress?.(stage, done, total);
@@ -194,6 +194,7 @@ async function measure(engine: Engine, dataset: Dataset, options: ProbeOptions):
   const sawHeldOut = judgeLeak(config, dataset, holdOut, options.trainedOn);
   if (sawHeldOut === true) notes.push(`the encoder was trained on ${holdOut.filter((id) => !config.holdOut.includes(id)).join(", ")}: the scores of the probe and kNN are not those of an unseen brain`);
   if (sawHeldOut === "unknown") notes.push(`whether the encoder was trained on ${holdOut.join(", ")} is not known`);
+  if (sawHeldOut === false && options.trainedOn !== dataset.hash) notes.push(`the encoder was trained on ${options.trainedOn === undefined ? "a dataset that its weights do not name" : "another dataset, or another state of this one"}: that it held out ${holdOut.join(", ")} is taken to mean the brain of that name here`);
   const report: ProbeReport = {
     schema: PROBE_SCHEMA,
     dataset: { name: dataset.name, hash: dataset.hash },

@@ -5,7 +5,9 @@ import { encodePng } from "../data/png.ts";
 import { storeFloat32 } from "../data/tensors.ts";
 import { writeDataset, type DatasetParts, type SampleRow, type WriteOptions } from "../data/write-dataset.ts";
 import type { Files } from "../files.ts";
+import { keyOfSeed } from "../kernel/rng.ts";
 import { PHANTOM_AREAS, PHANTOM_LAYERS } from "./areas.ts";
+import { makeOptics } from "./optics.ts";
 import { planPhantom, type PhantomOptions } from "./options.ts";
 import { renderMask, renderSection } from "./render.ts";
 import { listSamples, PHANTOM_VALUES } from "./samples.ts";
@@ -67,6 +69,15 @@ export function generateSections(options: PhantomOptions): DatasetParts {
         : []),
     ]),
   };
+}
+
+const FLAWS = { tear: "torn", fold: "folded", uneven: "unevenly stained", blur: "out of focus" } as const;
+
+/** What befell each section of a phantom, in the order of its manifest. Errors: UserError 2 for options out of range. */
+export function listFlaws(options: PhantomOptions): string[][] {
+  const plan = planPhantom(options);
+  const key = keyOfSeed(plan.seed);
+  return Array.from({ length: plan.brains * plan.sections }, (_, i) => makeOptics(key, Math.floor(i / plan.sections), i % plan.sections, plan).artefacts.map((kind) => FLAWS[kind]));
 }
 
 function encodeCells({ cells }: SectionAnatomy): Uint8Array {

@@ -1,6 +1,6 @@
 // A profile as one HTML file that needs nothing else: roofline, table, accounting; no network and no script.
-import { formatFixed, formatPercent, formatWhole, html, Markup } from "../report/html.ts";
-import { STYLE } from "../report/style.ts";
+import { formatFixed, formatPercent, formatWhole, html } from "../report/html.ts";
+import { renderPage } from "../report/page.ts";
 import { drawFacts } from "../report/tables.ts";
 import type { ProfileReport } from "./profile.ts";
 import { drawRoofline } from "./roofline.ts";
@@ -40,19 +40,7 @@ export function renderProfile(report: ProfileReport, command: string, version: s
     [formatPercent(share), "of the device's span", `${formatTime(gaps)} in gaps`],
     [formatPercent(launchBound), "in launch-bound kernels", `a launch takes ${formatTime(1e3 * roofs.launch)}`],
   ];
-  return html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="generator" content="cytonet ${version}">
-<title>cytonet profile: ${subject}</title>
-<link rel="icon" href="data:,">
-<style>${new Markup(STYLE + OWN)}</style>
-</head>
-<body>
-<header>
+  const body = html`<header>
 <p class="eyebrow">cytonet ${version} · profile</p>
 <h1>${subject}</h1>
 <p class="lead">On ${device.adapter}${device.kind === "cpu" ? ", where a CPU stands in for a GPU" : ""}, ${date.slice(0, 16).replace("T", " ")} UTC.</p>
@@ -84,9 +72,6 @@ ${drawFacts([
   ["features", device.features.join(", ") || "none beyond the core"],
   ["roofs", `${formatRate(roofs.flops, "FLOP/s")}, ${formatRate(roofs.bytes, "B/s")}, ${formatTime(1e3 * roofs.launch)} a launch`],
 ])}
-</section>
-<footer><p>Made by cytonet ${version} on ${date.slice(0, 10)}. This file is complete: it loads nothing, runs no script and sends nothing.</p></footer>
-</body>
-</html>
-`.text;
+</section>`;
+  return renderPage({ title: `cytonet profile: ${subject}`, version, date, body, style: OWN });
 }

@@ -24,39 +24,55 @@ const LETTER_GAP = 72;
 const LETTER_DISTANCE = 27;
 const LETTER_DROP = 7;
 
+const nameOf = ({ names }: Naming, code: number): string => names[code] ?? "no area (white matter)";
+
+function plainPanel({ brain, id }: StorySection): Panel {
+  return { title: "The section", caption: html`${brain}, ${id}` };
+}
+
+function readPanel(naming: Naming): Panel {
+  return {
+    title: "Areas read off",
+    caption: html`by the linear probe; <span class="wrong-key">ringed</span> where wrong`,
+    paint: ({ predicted, area }) => (predicted < 0 ? undefined : { fill: hueOf(predicted), wrong: predicted !== area, title: `read off: ${nameOf(naming, predicted)}; true: ${nameOf(naming, area)}` }),
+    letters: ({ predicted }) => predicted,
+  };
+}
+
+function truePanel(naming: Naming): Panel {
+  return { title: "True areas", caption: html`what the phantom knows`, paint: ({ area }) => (area < 0 ? undefined : { fill: hueOf(area), title: nameOf(naming, area) }), letters: ({ area }) => area };
+}
+
+/** A section, what was read off it, and the truth; its picture is that of `drawSection`, which must be on the same page. */
+export function drawReading(section: StorySection, naming: Naming): Markup {
+  return html`<div class="panels">${[plainPanel(section), readPanel(naming), truePanel(naming)].map((panel) => drawPanel(section, naming, panel, false))}</div>`;
+}
+
 /** A section in all its panels; the picture itself is in the page once. */
 export function drawSection(section: StorySection, naming: Naming, colours: readonly number[]): Markup {
-  const { names } = naming;
-  const nameOf = (code: number): string => names[code] ?? "no area (white matter)";
-  const { width, height } = section.image;
   const panels: Panel[] = [
-    { title: "The section", caption: html`${section.brain}, ${section.id}` },
+    plainPanel(section),
     { title: "Features", caption: html`three components as colour`, paint: ({ colour }) => ({ fill: `rgb(${colour.join(",")})`, title: `colour ${colour.join(", ")}` }) },
     { title: "Parcels", caption: html`k-means, no labels used`, paint: ({ parcel }) => ({ fill: hueOf(colours[parcel] ?? parcel), title: `parcel ${parcel + 1}` }), letters: () => -1 },
-    ...(section.heldOut
-      ? [
-          {
-            title: "Areas read off",
-            caption: html`by the linear probe; <span class="wrong-key">ringed</span> where wrong`,
-            paint: ({ predicted, area }: StoryPlace) => (predicted < 0 ? undefined : { fill: hueOf(predicted), wrong: predicted !== area, title: `read off: ${nameOf(predicted)}; true: ${nameOf(area)}` }),
-            letters: ({ predicted }: StoryPlace) => predicted,
-          },
-        ]
-      : []),
-    { title: "True areas", caption: html`what the phantom knows`, paint: ({ area }) => (area < 0 ? undefined : { fill: hueOf(area), title: nameOf(area) }), letters: ({ area }) => area },
+    ...(section.heldOut ? [readPanel(naming)] : []),
+    truePanel(naming),
   ];
+  return html`<div class="panels${panels.length === 4 ? " four" : ""}">${panels.map((panel, i) => drawPanel(section, naming, panel, i === 0))}</div>`;
+}
+
+/** One panel. `holds`: the picture itself is in it, for the others to refer to. */
+function drawPanel(section: StorySection, naming: Naming, { title, caption, paint, letters }: Panel, holds: boolean): Markup {
+  const { width, height } = section.image;
   const image = `section-${section.id.replace(/[^\w-]/g, "_")}`;
-  return html`<div class="panels${panels.length === 4 ? " four" : ""}">${panels.map(
-    ({ title, caption, paint, letters }, i) => html`<figure class="panel"><svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${title} of ${section.id}, ${section.brain}">
-${i === 0 ? html`<image id="${image}" width="${width}" height="${height}" href="${toDataUri(section.image)}"/>` : html`<use href="#${image}"/><rect class="veil" width="${width}" height="${height}"/>`}
+  return html`<figure class="panel"><svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${title} of ${section.id}, ${section.brain}">
+${holds ? html`<image id="${image}" width="${width}" height="${height}" href="${toDataUri(section.image)}"/>` : html`<use href="#${image}"/>${paint && html`<rect class="veil" width="${width}" height="${height}"/>`}`}
 ${paint &&
 section.places.map((place) => {
   const painted = paint(place);
   return painted && html`<circle${painted.wrong === true ? html` class="wrong"` : ""} cx="${at(place.x)}" cy="${at(place.y)}" r="${RADIUS}" fill="${painted.fill}"><title>${painted.title}</title></circle>`;
 })}
 ${letters && placeLetters(section, letters).map(({ x, y, code }) => html`<text class="letter" x="${at(x)}" y="${at(y)}" text-anchor="middle">${naming.letters[code]}</text>`)}
-</svg><figcaption><b>${title}</b> ${caption}</figcaption></figure>`,
-  )}</div>`;
+</svg><figcaption><b>${title}</b> ${caption}</figcaption></figure>`;
 }
 
 /** Where letters go: beside stretches of one code, where no place lies, and far from the letters so far. */

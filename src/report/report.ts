@@ -1,15 +1,15 @@
 // The report of a story: one HTML file that needs nothing else, no network and no script.
 import { flattenSettings } from "../model/config.ts";
 import type { JsonObject } from "../data/json.ts";
-import type { Stage, Story } from "../story/story.ts";
+import type { Stage, Story, StorySection } from "../story/story.ts";
 import { drawBoth, drawIntervals, drawLoss, type IntervalRow } from "./charts.ts";
-import { formatDuration, formatFixed, formatWhole, html, Markup, type Content } from "./html.ts";
-import { drawKey, drawSection, type Naming } from "./maps.ts";
+import { formatDuration, formatFixed, formatWhole, html, type Content, type Markup } from "./html.ts";
+import { drawKey, drawReading, drawSection, type Naming } from "./maps.ts";
 import { drawNeighbours } from "./neighbours.ts";
 import { shortNames } from "../analysis/palette.ts";
-import { STYLE } from "./style.ts";
+import { renderPage } from "./page.ts";
 import { drawClasses, drawConfusion, drawFacts } from "./tables.ts";
-import { judge, sayHeadline, sayLimits, sayNeighbours, sayParcels, sayResult, saySplit, sayWhatWasDone } from "./words.ts";
+import { judge, sayHeadline, sayLimits, sayNeighbours, sayParcels, sayResult, sayRight, saySplit, sayWhatWasDone } from "./words.ts";
 
 export interface ReportOptions {
   /** What was typed, or what was clicked. */
@@ -28,25 +28,8 @@ const STAGE_NAMES: Readonly<Record<Stage, string>> = { phantom: "generating the 
 export function renderReport(story: Story, options: ReportOptions): string {
   const names = story.probe.classes;
   const naming = namesOf(story);
-  const body = [renderHead(story), renderFigures(story), renderTraining(story), renderProbe(story, names), renderMaps(story, naming, options), renderNeighbours(story, naming), renderLimits(story), renderRun(story, options), renderNext(story)];
-  const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="generator" content="cytonet ${story.version}">
-<title>cytonet: areas of a brain it never saw</title>
-<link rel="icon" href="data:,">
-<style>${new Markup(STYLE)}</style>
-</head>
-<body>
-${body}
-<footer><p>Made by cytonet ${story.version} on ${story.finished.slice(0, 10)}. This file is complete: it loads nothing, runs no script and sends nothing.</p></footer>
-</body>
-</html>
-`;
-  return page.text;
+  const body = [renderHead(story, naming), renderFigures(story), renderTraining(story), renderProbe(story, names), renderMaps(story, naming, options), renderNeighbours(story, naming), renderLimits(story), renderRun(story, options), renderNext(story)];
+  return renderPage({ title: "cytonet: areas of a brain it never saw", version: story.version, date: story.finished, body });
 }
 
 /** Letters for the areas; sections hold codes of the dataset's labels, which the probe's classes are some of. */
@@ -62,11 +45,25 @@ ${content}
 `;
 }
 
-function renderHead(story: Story): Markup {
+/** The middle one of the sections shown of the brain held out. */
+function findMiddle({ sections }: Story): StorySection | undefined {
+  const held = sections.filter(({ heldOut }) => heldOut);
+  return held[Math.floor(held.length / 2)];
+}
+
+/** How many of a section's places the probe was asked for, and read right. */
+function countRight({ places }: StorySection): { asked: number; right: number } {
+  const asked = places.filter(({ predicted }) => predicted >= 0);
+  return { asked: asked.length, right: asked.filter(({ predicted, area }) => predicted === area).length };
+}
+
+function renderHead(story: Story, naming: Naming): Markup {
+  const middle = findMiddle(story);
   return html`<header>
 <p class="eyebrow">cytonet ${story.version} · demonstration on generated brains</p>
 <h1>Reading cortical areas off a network that was never told them</h1>
 <p class="headline">${sayHeadline(story)}</p>
+${middle && html`<div class="hero">${drawReading(middle, naming)}${drawKey(naming)}<p class="quiet">A section of ${middle.brain}, the brain that training never saw: ${sayRight(countRight(middle))} It is the middle one of those shown below, not the best.</p></div>`}
 <p class="lead">${sayWhatWasDone(story)}</p>
 <p class="lead">${sayResult(story)}</p>
 <p class="caution"><b>Generated data.</b> No real brain is in this report. CytoNet-style, built from the public abstracts; no parity with the published model is claimed.</p>
@@ -99,7 +96,7 @@ function renderTraining({ losses, config, device, throughput }: Story): Markup {
     "Does it learn?",
     html`<p>Each step draws ${batch.groups * batch.groupSize} patches in groups of ${batch.groupSize} neighbours${loss.sigmaMm === null ? "" : html`; two patches count as alike by a Gaussian of their distance on the sheet, σ = ${loss.sigmaMm} mm`}. The floor is the loss that a perfect answer would have on the same batch, the entropy of its targets. What training can remove is the shaded gap.</p>`,
     html`<figure class="wide">${drawBoth((layout) => drawLoss(losses, layout))}<figcaption>Thin: each step. Thick: running mean. Dashed: the running mean of the floor, which varies with the batches drawn.</figcaption></figure>`,
-    html`<p class="quiet">On ${device.adapter}${device.driver === "" ? "" : ` (${device.driver})`}: ${formatWhole(throughput.trainPatchesPerSecond)} patches per second in training, forwards, backwards and optimizer; ${formatWhole(throughput.embedPatchesPerSecond)} in embedding.</p>`,
+    html`<p class="quiet">On ${device.adapter}: ${formatWhole(throughput.trainPatchesPerSecond)} patches per second in training, forwards, backwards and optimizer; ${formatWhole(throughput.embedPatchesPerSecond)} in embedding.</p>`,
   );
 }
 
@@ -147,14 +144,13 @@ function renderMaps(story: Story, naming: Naming, { maps: beside = true }: Repor
   return section(
     "maps",
     "What it sees",
-    html`<p>Every place on a section is a dot at the middle of its patch. In the second panel of each section its colour is its features: their three leading principal components as red, green and blue (${share.map((part) => formatFixed(100 * part, 0)).join(", ")}\u202f% of the variance). Equal colours look alike to the network; nothing else is in them.</p>`,
+    html`<p>Every place on a section is a dot at the middle of its patch. In the second panel of each section its colour is its features: their three leading principal components as red, green and blue (${share.map((part) => formatFixed(100 * part, 0)).join(", ")}\u202f% of the variance). Similar colours: similar to the network in these components, which are taken over the patches of all brains, without labels. Where a whole section has a tint of its own, the network also sees how that section was stained and focused.</p>`,
     html`<p>${sayParcels(story)}</p>`,
     drawKey(naming),
     sections.map((one) => {
-      const asked = one.places.filter(({ predicted }) => predicted >= 0);
-      const right = asked.filter(({ predicted, area }) => predicted === area).length;
-      return html`<div class="map"><h3>${one.brain}, section ${one.id} ${one.heldOut ? html`<span class="tag">held out</span>` : html`<span class="tag seen">seen in training, without labels</span>`}</h3>
-${asked.length > 0 && html`<p class="quiet">${right} of ${asked.length} places were read right.</p>`}${drawSection(one, naming, story.parcels.colours)}</div>`;
+      const counts = countRight(one);
+      return html`<div class="map"><h3>${one.brain}, section ${one.id} ${one.heldOut ? html`<span class="tag">held out</span>` : html`<span class="tag seen">seen in training, without labels</span>`}${one.flaws.map((flaw) => html` <span class="tag seen">${flaw}</span>`)}</h3>
+${counts.asked > 0 && html`<p class="quiet">${sayRight(counts)}</p>`}${drawSection(one, naming, story.parcels.colours)}</div>`;
     }),
     html`<p class="quiet">Sections are shown at even distances through each brain, not chosen by their looks.${beside && html` Maps of all ${maps.length} sections lie beside this report.`}</p>`,
   );

@@ -9,7 +9,7 @@ export const STYLE = `
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%;text-size-adjust:100%}
 body{margin:0 auto;max-width:68rem;padding:2.5rem 1.5rem 3rem;background:var(--ground);color:var(--text);font:16px/1.6 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
-h1{margin:.2rem 0 .8rem;font-size:clamp(1.7rem,4.2vw,2.5rem);line-height:1.15;letter-spacing:-.025em;text-wrap:balance;max-width:24ch}
+h1{margin:.2rem 0 .8rem;font-size:clamp(1.7rem,4.2vw,2.5rem);line-height:1.15;letter-spacing:-.025em;text-wrap:balance;max-width:34ch}
 h2{margin:0 0 .8rem;font-size:1.45rem;line-height:1.25;letter-spacing:-.015em}
 h3{margin:1.9rem 0 .5rem;font-size:1.05rem}
 p,ul.prose{max-width:46rem;margin:0 0 1rem}
@@ -18,6 +18,8 @@ ul.prose li{margin-bottom:.5rem}
 .eyebrow{margin:0;color:var(--quiet);font-size:.85rem;letter-spacing:.02em}
 .headline{font-size:1.22rem;line-height:1.45;color:var(--accent);font-weight:600;text-wrap:pretty}
 .lead{text-wrap:pretty}
+.hero{margin:1.4rem 0 1.6rem}
+.hero .key{margin:.9rem 0 .5rem}
 .quiet{color:var(--quiet)}
 .caution{display:inline-block;padding:.6rem .9rem;border:1px solid var(--caution-line);border-radius:8px;background:var(--caution);font-size:.92rem}
 section{margin-top:3.2rem;padding-top:2rem;border-top:1px solid var(--line)}
@@ -31,6 +33,7 @@ figcaption,caption{color:var(--quiet);font-size:.84rem;line-height:1.45}
 figure.wide{padding:1rem 1rem .9rem;border:1px solid var(--line);border-radius:10px;background:var(--panel)}
 figure.wide figcaption{margin-top:.5rem;max-width:46rem}
 svg{display:block;width:100%;height:auto}
+.chart{max-width:56rem}
 .chart text{fill:var(--text);font-family:inherit;font-size:13px;paint-order:stroke;stroke:var(--panel);stroke-width:4px;stroke-linejoin:round}
 .chart .tick,.chart .axis-name,.chart .row-note,.chart .range{fill:var(--quiet);font-size:12px}
 .chart .row-name{font-weight:600}
@@ -93,8 +96,8 @@ abbr{text-decoration:none}
 .patch small{opacity:.8}
 .verdict{font-weight:700;color:var(--text)}
 .facts{margin:0 0 1.2rem}
-.facts div{display:grid;grid-template-columns:11rem 1fr;gap:1rem;padding:.4rem 0;border-bottom:1px solid var(--line)}
-dt{color:var(--quiet)}
+.facts div{display:grid;grid-template-columns:12.5rem 1fr;gap:1rem;padding:.4rem 0;border-bottom:1px solid var(--line)}
+dt{color:var(--quiet);overflow-wrap:anywhere}
 dd{margin:0;overflow-wrap:anywhere}
 pre{margin:0 0 1.2rem;padding:.9rem 1.1rem;border-radius:8px;background:var(--code);overflow-x:auto;font-size:.86rem;line-height:1.55}
 code{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
@@ -109,7 +112,7 @@ section{margin-top:2.2rem;padding-top:1.5rem}
 .only-wide{display:none}
 .only-narrow{display:block}
 figure.wide{padding:.7rem .6rem}
-.cards{grid-template-columns:1fr 1fr;gap:.6rem}
+.cards{grid-template-columns:repeat(auto-fit,minmax(min(100%,9.2rem),1fr));gap:.6rem}
 .cards li{padding:.7rem .75rem}
 .cards b{font-size:1.35rem}
 .panels{grid-template-columns:1fr}

@@ -64,13 +64,13 @@ export function saySplit({ probe, dataset }: Story): string[] {
 }
 
 /** What this does not show. */
-export function sayLimits({ probe, config, losses, parcels, dataset }: Story): string[] {
+export function sayLimits({ probe, losses, parcels, dataset, phantom }: Story): string[] {
   return [
     "No real brain is in this report. The phantom imitates folded, layered, stained cortex, and its areas differ by rules that we wrote. That areas can be told apart here says that the method and the program work, not that it tells apart the areas of a real brain.",
     "The network is CytoNet-style: built from what the public abstracts say. No parity with the published model, its data or its results is claimed.",
     `${formatWhole(losses.length)} steps of a small network are a demonstration. Longer training gives more; see “How to go on”.`,
-    `One brain was held out (${probe.holdOut.join(", ")} of ${dataset.brains.length}), and one seed was used (${config.seed}), chosen in advance.`,
-    "The demonstration's settings (steps, learning rate, σ) were chosen by scores on the brains of seed 1, which flatters that seed; other seeds are fresh brains.",
+    `One brain was held out (${probe.holdOut.join(", ")} of ${dataset.brains.length}), and one seed was used (${phantom.seed}).`,
+    `The demonstration's settings (steps, learning rate, σ, augmentation) were chosen by scores on the brains of seed 1. ${phantom.seed === 1 ? "These are those brains, so the scores above are flattered: another seed gives fresh ones." : "The brains above had no part in that."}`,
     `The parcels come from k-means with the true number of areas (${parcels.k}) given. How many there are would be a question of its own.`,
     "Training was given each patch's position in the common space, a little wrong as after registration. Where positions are poor, less is learned.",
     ...probe.notes.map((note) => `From the probe: ${note}.`),
@@ -81,6 +81,11 @@ export function sayLimits({ probe, config, losses, parcels, dataset }: Story): s
 export function sayParcels({ parcels }: Story): string {
   const { heldOut, all } = parcels;
   return `k-means groups the features of all patches into ${parcels.k} parcels, without labels. On the held-out brain they agree with the true areas by an adjusted Rand index of ${formatFixed(heldOut.ari, 2)} and a normalised mutual information of ${formatFixed(heldOut.nmi, 2)} (all brains: ${formatFixed(all.ari, 2)} and ${formatFixed(all.nmi, 2)}; 1 is equal, 0 is unrelated). A parcel has the colour of the area that it overlaps most, each area's once.`;
+}
+
+/** How many places of a section were read right. */
+export function sayRight({ asked, right }: { readonly asked: number; readonly right: number }): string {
+  return `${right} of ${asked} ${asked === 1 ? "place was" : "places were"} read right.`;
 }
 
 /** Nearest patches, in a sentence. */

@@ -25,6 +25,8 @@ export interface StorySection {
   readonly id: string;
   readonly brain: string;
   readonly heldOut: boolean;
+  /** What befell it in the making, for people: torn, folded, unevenly stained, out of focus. */
+  readonly flaws: readonly string[];
   readonly image: Image;
   readonly umPerPixel: number;
   /** x and y in pixels of the image. */
@@ -58,10 +60,12 @@ interface PictureOptions {
   readonly parcels: Parcels;
   /** [samples, 3] by the features. */
   readonly colours: Uint8Array;
+  /** [sections] */
+  readonly flaws: readonly (readonly string[])[];
 }
 
 /** Sections shown of the brain held out, and of each other; evenly over the brain. */
-const SHOWN = { heldOut: 2, other: 1 } as const;
+const SHOWN = { heldOut: 3, other: 1 } as const;
 /** Widest side of a section's picture, px. */
 const WIDEST = 704;
 const NEAREST = 5;
@@ -71,7 +75,7 @@ export async function drawPictures(dataset: Dataset, cache: SectionCache, embedd
   return { sections: await drawSections(dataset, cache, options), patches: await findPatches(dataset, cache, embeddings, options) };
 }
 
-async function drawSections(dataset: Dataset, cache: SectionCache, { label, heldOut, measured, parcels, colours }: PictureOptions): Promise<StorySection[]> {
+async function drawSections(dataset: Dataset, cache: SectionCache, { label, heldOut, measured, parcels, colours, flaws }: PictureOptions): Promise<StorySection[]> {
   const { samples } = dataset;
   const { count } = samples;
   const { codes, names } = samples.labels.get(label)!;
@@ -97,7 +101,7 @@ async function drawSections(dataset: Dataset, cache: SectionCache, { label, held
             parcel: parcels.of[i]!,
             colour: [colours[3 * i]!, colours[3 * i + 1]!, colours[3 * i + 2]!],
           });
-      sections.push({ id: dataset.sections[number]!.id, brain: id, heldOut: id === heldOut, image, umPerPixel, places });
+      sections.push({ id: dataset.sections[number]!.id, brain: id, heldOut: id === heldOut, flaws: flaws[number] ?? [], image, umPerPixel, places });
     }
   }
   return sections;

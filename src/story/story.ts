@@ -14,7 +14,7 @@ import { embedDataset } from "../model/embed.ts";
 import { RUN_FILES } from "../model/run.ts";
 import { train, type Progress, type TrainResult } from "../model/trainer.ts";
 import { readWeights } from "../model/weights.ts";
-import { generateDataset } from "../phantom/phantom.ts";
+import { generateDataset, listFlaws } from "../phantom/phantom.ts";
 import { PHANTOM_BRAINS, type PhantomOptions } from "../phantom/options.ts";
 import { VERSION } from "../version.ts";
 import { parcellate, type Parcels } from "./parcels.ts";
@@ -169,7 +169,7 @@ export async function runStory(engine: Engine, files: Files, options: StoryOptio
     const parcels = parcellate(dataset, STORY_LABEL, heldOut, embeddings, config.seed);
     await breathe();
     const { colours, share } = colourFeatures(embeddings.values, embeddings.count, embeddings.channels);
-    const drawn = await drawPictures(dataset, loadSections(dataset, files), embeddings, { label: STORY_LABEL, heldOut, patch: config.data.patch, seed: config.seed, measured, parcels, colours });
+    const drawn = await drawPictures(dataset, loadSections(dataset, files), embeddings, { label: STORY_LABEL, heldOut, patch: config.data.patch, seed: config.seed, measured, parcels, colours, flaws: listFlaws(options.phantom) });
     await breathe();
     const { codes } = dataset.samples.labels.get(STORY_LABEL)!;
     const overlays = [{ colours }, { colours: colourCodes(parcels.of.map((parcel) => parcels.colours[parcel]!)) }, { colours: colourCodes(codes), shows: (i: number) => codes[i]! >= 0 }];

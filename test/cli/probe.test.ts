@@ -53,6 +53,7 @@ test("JSON holds every method with its intervals, the split and what the encoder
   expect(majority.balancedAccuracy.value).toBeCloseTo(1 / majority.perClass.filter(({ support }) => support > 0).length, 12);
   expect(report.differences.intensity.macroF1.value).toBeCloseTo(report.probe.macroF1.value - intensity.macroF1.value, 12);
   expect(stderr).not.toMatch(/warning/i);
+  expect(report.notes.join()).not.toMatch(/is taken to mean/);
   expect(formatReport("csv", report).split("\n").map((line) => line.split(",")[0])).toEqual(["method", "probe", "knn", "untrained", "intensity", "majority", "chance", ""]);
 });
 
@@ -98,6 +99,9 @@ test("neither images nor labels of the held-out brain change a bit of what is fi
   const after = (await probe(engine(), wrong, { ...options, files: noisy })) as ProbeResult;
   expect(after.fitted).toEqual(before.fitted);
   expect(after.train).toEqual(before.train);
+  // Whoever gives weights without saying what they were trained on is told that only the name of the brain speaks for it.
+  expect(before.report.encoder.sawHeldOut).toBe(false);
+  expect(before.report.notes).toContainEqual(expect.stringMatching(/^the encoder was trained on a dataset that its weights do not name: that it held out phantom3 is taken to mean/));
   expect(after.predicted).not.toEqual(before.predicted);
   expect(await probe(engine(), dataset, { ...options, files, signal: AbortSignal.abort() })).toBeUndefined();
 });

@@ -9,7 +9,7 @@ import { createMemoryFiles } from "../../src/host/files-memory.ts";
 import { AREA_PROFILES, PHANTOM_AREAS, PHANTOM_LAYERS } from "../../src/phantom/areas.ts";
 import { fromLaminar, toLaminar } from "../../src/phantom/field.ts";
 import { planPhantom, type PhantomOptions } from "../../src/phantom/options.ts";
-import { generateDataset, generateSections } from "../../src/phantom/phantom.ts";
+import { generateDataset, generateSections, listFlaws } from "../../src/phantom/phantom.ts";
 import { PHANTOM_VALUES } from "../../src/phantom/samples.ts";
 import { makePhantom, makeSection } from "../../src/phantom/section.ts";
 
@@ -81,6 +81,12 @@ describe("a phantom as a dataset", () => {
     expect(await bytes(parts, "images/b1s2.png")).not.toEqual(first);
     expect(await bytes(parts, "images/b2s1.png")).not.toEqual(first);
     expect(await bytes(generateSections({ ...block, seed: 5 }), "images/b1s1.png")).not.toEqual(first);
+  });
+
+  test("what befell a section is told: in the second of brain 3 of seed 1, which is blurred, and in no other of that brain", () => {
+    const flaws = listFlaws({ seed: 1, brains: 3 });
+    expect(flaws).toHaveLength(18);
+    expect(flaws.slice(12).map((some) => some.includes("out of focus"))).toEqual([false, true, false, false, false, false]);
   });
 
   test("options that are wrong are named, all at once", () => {

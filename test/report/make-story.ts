@@ -76,8 +76,8 @@ export function makeStory(): Story {
     parcels: { k: 3, restarts: 8, of: [0, 1, 2], colours: [2, 0, 1], heldOut: { ari: 0.314, nmi: 0.415, samples: 36 }, all: { ari: 0.21, nmi: 0.32, samples: 1234 } },
     share: [0.4, 0.2, 0.1],
     sections: [
-      { id: "b3s2", brain: "phantom3", heldOut: true, image: image(24, 16), umPerPixel: 40, places: [place(4, 0, 0), place(8, 1, 2), place(20, -1, -1)] },
-      { id: "b1s4", brain: "phantom1", heldOut: false, image: image(24, 16), umPerPixel: 40, places: [place(4, 2, -1)] },
+      { id: "b3s2", brain: "phantom3", heldOut: true, flaws: ["out of focus"], image: image(24, 16), umPerPixel: 40, places: [place(4, 0, 0), place(8, 1, 2), place(20, -1, -1)] },
+      { id: "b1s4", brain: "phantom1", heldOut: false, flaws: [], image: image(24, 16), umPerPixel: 40, places: [place(4, 2, -1)] },
     ],
     patches: {
       queries: [{ patch: patch(1, "phantom3"), near: [{ ...patch(1, "phantom1"), similarity: 0.97 }, { ...patch(0, "phantom2"), similarity: 0.91 }] }],

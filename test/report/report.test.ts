@@ -5,7 +5,7 @@ import { listTicks, smooth } from "../../src/report/charts.ts";
 import { escapeText, formatFixed, formatSigned, formatWhole, html } from "../../src/report/html.ts";
 import { renderReport } from "../../src/report/report.ts";
 import { colourCodes, inkOn, shortNames } from "../../src/analysis/palette.ts";
-import { judge, sayHeadline, sayResult } from "../../src/report/words.ts";
+import { judge, sayHeadline, sayLimits, sayResult } from "../../src/report/words.ts";
 import { matchColours } from "../../src/story/parcels.ts";
 import { summariseStory } from "../../src/story/summary.ts";
 import { AREAS, makeStory } from "./make-story.ts";
@@ -63,7 +63,16 @@ test("holds the figures, the intervals, and what was run", () => {
   // Nearest patches are told right or wrong by mark, frame and text, not by colour alone.
   expect(text.match(/class="patch right"/g)).toHaveLength(1);
   expect(text.match(/class="patch wrong"/g)).toHaveLength(1);
-  expect(text.match(/<circle class="wrong"/g)).toHaveLength(1);
+  // The one wrong place is ringed at the head of the page and on its map.
+  expect(text.match(/<circle class="wrong"/g)).toHaveLength(2);
+  expect(text.match(/out of focus/g)).toHaveLength(1);
+});
+
+test("says of the settings' seed that it is flattered, and of others that they are not", () => {
+  expect(sayLimits(story).join(" ")).toContain("the scores above are flattered");
+  const other = sayLimits({ ...story, phantom: { ...story.phantom, seed: 2 } }).join(" ");
+  expect(other).toContain("had no part in that");
+  expect(other).not.toContain("flattered");
 });
 
 test("escapes what data say", () => {

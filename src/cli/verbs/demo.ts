@@ -95,7 +95,7 @@ async function takeFolder(asked: string | undefined): Promise<{ folder: string; 
 
 /** Files beside the report, for people. */
 const DESCRIBED = [
-  [FILES.summary, "these numbers as JSON; its probe, knn, baselines and differences are those of `cytonet probe`"],
+  [FILES.summary, "these numbers as JSON; its probe, knn, baselines and differences are those of cytonet probe"],
   [`${FILES.data}/`, "the dataset: sections, table of places, truth"],
   [`${FILES.run}/`, `the run: configuration, metrics, checkpoints, weights (${RUN_FILES.weights})`],
   [FILES.embeddings, "the features of every place"],

@@ -108,7 +108,7 @@ function formatForPeople(report: ProbeReport): string {
   const head = [
     `${report.label}: ${report.classes.join(", ")}`,
     `fitted on ${train.samples} samples of ${train.brains.join(", ")}`,
-    `tested on ${test.samples} samples of ${test.brains.join(", ")}, in ${blocks.count} blocks of ${blocks.edgeMm} mm`,
+    `tested on ${test.samples} samples of ${test.brains.join(", ")}, in ${blocks.count} ${blocks.count === 1 ? "block" : "blocks"} of ${blocks.edgeMm} mm`,
     `encoder: ${encoder.preset}, ${encoder.steps} steps, patches of ${encoder.patch} px; ${describeLeak(report)}`,
   ];
   const methods = formatRows(
