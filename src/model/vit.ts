@@ -38,7 +38,7 @@ export interface ViTConfig {
 export function vit(config: ViTConfig): Encoder {
   return (p, x, mode) => {
     const [b = 0, ih = 0, iw = 0] = x.shape;
-    const { patch, width, depth, heads, registers } = config;
+    const { patch, width, depth, registers } = config;
     if (ih % patch || iw % patch) throw new ShapeError("vit", `image ${ih}×${iw}, expected multiples of the patch ${patch}`);
     const grid = [ih / patch, iw / patch] as const;
     const map = config.trunk ? within(p, "trunk", (q) => trunk(config.trunk!, q, x, mode)) : x;

@@ -28,13 +28,13 @@ export function specOf(preset: Preset, side: number): ModelSpec {
  * Weights as after some training, unlike a model's first ones: no scale is 0 or 1, no offset is 0, and attention looks at
  * some places more than at others, so that every parameter has a gradient that can be wrong.
  */
-export function drawModel(d: Draw, name: string, side: number): RandomModel {
-  const preset = findPreset(name);
+export function drawModel(d: Draw, of: string | Preset, side: number): RandomModel {
+  const preset = typeof of === "string" ? findPreset(of) : of;
   const spec = specOf(preset, side);
   const value = (full: string, shape: readonly number[]): Value<Float32Array> => {
     if (/norm\d?\.weight$/.test(full)) return d.uniform(shape, 0.5, 1.5);
     if (/bias$/.test(full)) return d.uniform(shape, -0.3, 0.3);
-    if (/class_token|positions/.test(full)) return d.normal(shape, 0.5);
+    if (/class_token|positions|registers|query$/.test(full)) return d.normal(shape, 0.5);
     return d.normal(shape, Math.sqrt(2 / sizeOf(shape.slice(0, -1))));
   };
   const statistic = (full: string, shape: readonly number[]) => (full.endsWith("var") ? d.uniform(shape, 0.5, 2) : d.uniform(shape, -0.5, 0.5));

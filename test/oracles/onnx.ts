@@ -32,9 +32,18 @@ export async function runOnnx(
   inputs: Readonly<Record<string, OnnxTensor>>,
   outputs: readonly string[],
 ): Promise<Record<string, { dims: readonly number[]; data: Float32Array }>> {
+  return runModel(encodeModel(nodes, inputs, outputs), inputs, outputs);
+}
+
+/** Runs the bytes of a model on the CPU provider and gives the outputs asked for, f32. */
+export async function runModel(
+  model: Uint8Array,
+  inputs: Readonly<Record<string, OnnxTensor>>,
+  outputs: readonly string[],
+): Promise<Record<string, { dims: readonly number[]; data: Float32Array }>> {
   // Loaded here, so that files of tests can say that it is missing.
   const { InferenceSession, Tensor } = await import("onnxruntime-node");
-  const session = await InferenceSession.create(encodeModel(nodes, inputs, outputs), { executionProviders: ["cpu"], intraOpNumThreads: 1 });
+  const session = await InferenceSession.create(model, { executionProviders: ["cpu"], intraOpNumThreads: 1 });
   try {
     const feeds = Object.entries(inputs).map(([name, { dims, data }]) => [
       name,

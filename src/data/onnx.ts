@@ -1,0 +1,268 @@
+// Reading ONNX models, strictly: initialisers with their values, and enough of the graph to know what each of them is for.
+import { EXIT_CODES, UserError } from "../errors.ts";
+import { readFields, readPackedVarints, type RefuseAt, type WireField } from "./protobuf.ts";
+import { countElements, ELEMENT_BYTES, type ElementType, type StoredTensor } from "./tensors.ts";
+
+export type OnnxAttribute = number | string | StoredTensor | readonly number[];
+
+export interface OnnxNode {
+  readonly op: string;
+  readonly name: string;
+  /** "" where an optional input is left out. */
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attributes: ReadonlyMap<string, OnnxAttribute>;
+}
+
+export interface OnnxModel {
+  /** Values of the graph's initialisers and of its Constant nodes, by the name that nodes read them under. */
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly nodes: readonly OnnxNode[];
+  /** Names of inputs that are no initialisers, and of outputs. */
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly irVersion: number;
+  /** Version of ONNX's own operators. */
+  readonly opset: number;
+  /** Name and version of what wrote the file. */
+  readonly producer: string;
+  readonly metadata: ReadonlyMap<string, string>;
+}
+
+/** By the numbers of TensorProto.DataType: element type, and the field that holds it where it is not raw: 4 float, 5 int32, 7 int64, 10 double, 11 uint64. */
+const DATA_TYPES: Readonly<Record<number, readonly [ElementType, number]>> = {
+  1: ["F32", 4], 2: ["U8", 5], 3: ["I8", 5], 4: ["U16", 5], 5: ["I16", 5], 6: ["I32", 5], 7: ["I64", 7], 9: ["BOOL", 5], 10: ["F16", 5], 11: ["F64", 10], 12: ["U32", 11], 13: ["U64", 11], 16: ["BF16", 5],
+};
+const TYPE_NAMES: Readonly<Record<number, string>> = { 0: "undefined", 8: "string", 14: "complex64", 15: "complex128", 17: "float8", 18: "float8", 19: "float8", 20: "float8", 21: "uint4", 22: "int4", 23: "float4" };
+const MAX_TENSORS = 65_536;
+const MAX_NODES = 1 << 20;
+const MAX_RANK = 8;
+
+/** Whether bytes could be of an ONNX model: they begin with the version of the format, as every writer begins. */
+export function looksLikeOnnx(bytes: Uint8Array): boolean {
+  return bytes[0] === 0x08 && (bytes[1] ?? 0) >= 1 && (bytes[1] ?? 0) < 0x80 && bytes.length > 2;
+}
+
+/**
+ * Reads a whole model. The values are views into `bytes` where they lie there raw. Refused: two graphs, initialisers of one name or
+ * without one, values kept in other files, of other types than numbers, sparse or in segments, as many as their shape does not say,
+ * both raw and typed, and whatever is not of the wire format. Graphs inside of nodes, as of If and Loop, are not looked at.
+ *
+ * @param name how messages call the file
+ * @throws UserError 65 that names the file, what is wrong and the byte where
+ */
+export function readOnnx(bytes: Uint8Array, name: string): OnnxModel {
+  const refuse: RefuseAt = (what, at) => new UserError(EXIT_CODES.badData, `${name}: byte ${at}: ${what}`, ["The file is damaged or is no ONNX model that holds its own weights: get it again from where it came, or export it again."]);
+  let graph: WireField | undefined;
+  let irVersion: number | undefined;
+  let opset: number | undefined;
+  let producer = "";
+  const metadata = new Map<string, string>();
+  for (const field of readFields(bytes, 0, refuse)) {
+    if (field.number === 1) irVersion = smallInteger(field, "ir_version", refuse);
+    else if (field.number === 2 || field.number === 3) producer = `${producer} ${text(field, "producer", refuse)}`.trim();
+    else if (field.number === 7) {
+      if (graph) throw refuse("a second graph, expected one", field.at);
+      graph = field;
+    } else if (field.number === 8) {
+      const { domain, version } = readOpset(field, refuse);
+      if (domain === "" || domain === "ai.onnx") opset = version;
+    } else if (field.number === 14) {
+      const [key = "", value = ""] = readPair(field, refuse);
+      metadata.set(key, value);
+    }
+  }
+  if (irVersion === undefined || irVersion < 1 || opset === undefined || !graph) throw refuse(`no ${!graph ? "graph" : opset === undefined ? "operator set" : "version of the format"}, expected an ONNX model`, 0);
+  return { ...readGraph(graph, refuse), irVersion, opset, producer, metadata };
+}
+
+function readGraph(graph: WireField, refuse: RefuseAt): Pick<OnnxModel, "tensors" | "nodes" | "inputs" | "outputs"> {
+  const tensors = new Map<string, StoredTensor>();
+  const nodes: OnnxNode[] = [];
+  const [inputs, outputs]: [string[], string[]] = [[], []];
+  const add = (name: string, tensor: StoredTensor, at: number): void => {
+    if (name === "") throw refuse("an initialiser without a name", at);
+    if (tensors.has(name)) throw refuse(`a second initialiser ${quote(name)}`, at);
+    if (tensors.size === MAX_TENSORS) throw refuse(`more than ${MAX_TENSORS} initialisers`, at);
+    tensors.set(name, tensor);
+  };
+  for (const field of readFields(message(graph, "graph", refuse), graph.inside, refuse)) {
+    if (field.number === 1) {
+      if (nodes.length === MAX_NODES) throw refuse(`more than ${MAX_NODES} nodes`, field.at);
+      nodes.push(readNode(field, refuse));
+    } else if (field.number === 5) {
+      const { name, tensor } = readTensor(field, refuse);
+      add(name, tensor, field.at);
+    } else if (field.number === 11 || field.number === 12) (field.number === 11 ? inputs : outputs).push(readValueName(field, refuse));
+    else if (field.number === 15) throw refuse("a sparse initialiser, expected dense ones only", field.at);
+  }
+  for (const { op, outputs: names, attributes } of nodes) {
+    const value = op === "Constant" ? attributes.get("value") : undefined;
+    if (typeof value === "object" && "dtype" in value) add(names[0] ?? "", value, graph.at);
+  }
+  return { tensors, nodes, inputs: inputs.filter((name) => !tensors.has(name)), outputs };
+}
+
+function readNode(node: WireField, refuse: RefuseAt): OnnxNode {
+  const [inputs, outputs]: [string[], string[]] = [[], []];
+  const attributes = new Map<string, OnnxAttribute>();
+  let [op, name] = ["", ""];
+  for (const field of readFields(message(node, "node", refuse), node.inside, refuse)) {
+    if (field.number === 1) inputs.push(text(field, "an input's name", refuse));
+    else if (field.number === 2) outputs.push(text(field, "an output's name", refuse));
+    else if (field.number === 3) name = text(field, "a node's name", refuse);
+    else if (field.number === 4) op = text(field, "an operator's name", refuse);
+    else if (field.number === 5) {
+      const [key, value] = readAttribute(field, refuse);
+      if (value !== undefined) attributes.set(key, value);
+    }
+  }
+  return { op, name, inputs, outputs, attributes };
+}
+
+/** Attributes of other kinds than float, integer, text, tensor and integers are passed over. */
+function readAttribute(attribute: WireField, refuse: RefuseAt): [string, OnnxAttribute | undefined] {
+  let name = "";
+  let value: OnnxAttribute | undefined;
+  const integers: number[] = [];
+  for (const field of readFields(message(attribute, "attribute", refuse), attribute.inside, refuse)) {
+    if (field.number === 1) name = text(field, "an attribute's name", refuse);
+    else if (field.number === 2) value = asFloat(field, refuse);
+    else if (field.number === 3) value = Number(BigInt.asIntN(64, bits(field, "an attribute's integer", refuse)));
+    else if (field.number === 4) value = text(field, "an attribute's text", refuse);
+    else if (field.number === 5) ({ tensor: value } = readTensor(field, refuse));
+    else if (field.number === 8) for (const item of readPackedVarints(field, refuse)) integers.push(Number(BigInt.asIntN(64, item)));
+  }
+  return [name, value ?? (integers.length > 0 ? integers : undefined)];
+}
+
+function readTensor(tensor: WireField, refuse: RefuseAt): { name: string; tensor: StoredTensor } {
+  const shape: number[] = [];
+  const typed: WireField[] = [];
+  let raw: WireField | undefined;
+  let name: string | undefined;
+  let type: number | undefined;
+  let external = false;
+  const once = (field: WireField, what: string, before: unknown): void => {
+    if (before !== undefined) throw refuse(`a second ${what} in an initialiser`, field.at);
+  };
+  for (const field of readFields(message(tensor, "initialiser", refuse), tensor.inside, refuse)) {
+    if (field.number === 1) {
+      for (const extent of readPackedVarints(field, refuse)) {
+        if (extent > BigInt(Number.MAX_SAFE_INTEGER)) throw refuse(`a dimension of ${BigInt.asIntN(64, extent)}, expected one from 0 below 2^53`, field.at);
+        shape.push(Number(extent));
+      }
+    } else if (field.number === 2) {
+      once(field, "data type", type);
+      type = smallInteger(field, "data_type", refuse);
+    } else if (field.number === 8) {
+      once(field, "name", name);
+      name = text(field, "an initialiser's name", refuse);
+      if (/[\u0000-\u001f\u007f-\u009f]/.test(name)) throw refuse(`${quote(name)} has a control character in its name`, field.at);
+    } else if (field.number === 9) {
+      once(field, "block of raw data", raw);
+      raw = field;
+    } else if (field.number === 13 || (field.number === 14 && bits(field, "data_location", refuse) !== 0n)) external = true;
+    else if (field.number === 3) throw refuse("an initialiser in segments, expected whole ones", field.at);
+    else if ([4, 5, 6, 7, 10, 11].includes(field.number)) typed.push(field);
+  }
+  const what = `initialiser ${quote(name ?? "")}`;
+  if (external) throw refuse(`${what} keeps its values in another file, expected them in this one: export the model as one file`, tensor.at);
+  const known = type === undefined ? undefined : DATA_TYPES[type];
+  if (!known) throw refuse(`${what} is of data type ${type ?? "none"}${TYPE_NAMES[type ?? 0] ? ` (${TYPE_NAMES[type ?? 0]})` : ""}, expected numbers of 8 to 64 bits`, tensor.at);
+  const [dtype, place] = known;
+  if (shape.length > MAX_RANK) throw refuse(`${what} has ${shape.length} dimensions, expected at most ${MAX_RANK}`, tensor.at);
+  const count = countElements(shape);
+  if (count === undefined || !Number.isSafeInteger(count * ELEMENT_BYTES[dtype])) throw refuse(`${what}: shape [${shape.join(", ")}] of ${dtype} overflows, expected a size below 2^53 bytes`, tensor.at);
+  const stray = typed.find((field) => field.number !== place);
+  if (stray) throw refuse(`${what} of ${dtype} has values in field ${stray.number}, expected them raw or in field ${place}`, stray.at);
+  if (raw && typed.length > 0) throw refuse(`${what} has its values both raw and typed`, tensor.at);
+  const data = raw ? message(raw, "raw data", refuse) : packValues(typed, dtype, place, refuse);
+  if (data.length !== count * ELEMENT_BYTES[dtype]) throw refuse(`${what} has ${data.length} bytes of values, expected ${count * ELEMENT_BYTES[dtype]} for shape [${shape.join(", ")}] of ${dtype}`, tensor.at);
+  return { name: name ?? "", tensor: { dtype, shape, data } };
+}
+
+/** Typed values as little-endian bytes; int32_data holds the bits of 16-bit floats and small integers. */
+function packValues(fields: readonly WireField[], dtype: ElementType, place: number, refuse: RefuseAt): Uint8Array {
+  const width = ELEMENT_BYTES[dtype];
+  const parts: Uint8Array[] = [];
+  for (const field of fields) {
+    if (place === 4 || place === 10) {
+      const bytes = field.bytes ?? fixedBytes(field, width);
+      if (bytes.length % width) throw refuse(`${bytes.length} bytes of ${dtype}, expected a multiple of ${width}`, field.at);
+      parts.push(bytes);
+      continue;
+    }
+    const values = readPackedVarints(field, refuse);
+    const bytes = new Uint8Array(values.length * width);
+    const view = new DataView(bytes.buffer);
+    values.forEach((value, i) => {
+      const low = BigInt.asUintN(8 * width, value);
+      // A number that its type does not hold would be read as another one.
+      const fits = dtype.startsWith("I") ? BigInt.asIntN(8 * width, value) === BigInt.asIntN(64, value) : low === value;
+      if (!fits || (dtype === "BOOL" && value > 1n)) throw refuse(`${BigInt.asIntN(64, value)} among values of ${dtype}`, field.at);
+      for (let k = 0; k < width; k++) view.setUint8(i * width + k, Number((low >> BigInt(8 * k)) & 255n));
+    });
+    parts.push(bytes);
+  }
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  parts.reduce((at, part) => (whole.set(part, at), at + part.length), 0);
+  return whole;
+}
+
+function fixedBytes({ bits: value = 0n }: WireField, width: number): Uint8Array {
+  return Uint8Array.from({ length: width }, (_, k) => Number((value >> BigInt(8 * k)) & 255n));
+}
+
+function readOpset(set: WireField, refuse: RefuseAt): { domain: string; version: number } {
+  let [domain, version] = ["", 0];
+  for (const field of readFields(message(set, "operator set", refuse), set.inside, refuse)) {
+    if (field.number === 1) domain = text(field, "an operator set's domain", refuse);
+    else if (field.number === 2) version = smallInteger(field, "an operator set's version", refuse);
+  }
+  return { domain, version };
+}
+
+function readPair(pair: WireField, refuse: RefuseAt): string[] {
+  return [...readFields(message(pair, "metadata", refuse), pair.inside, refuse)].map((field) => text(field, "metadata", refuse));
+}
+
+function readValueName(info: WireField, refuse: RefuseAt): string {
+  for (const field of readFields(message(info, "an input or output", refuse), info.inside, refuse)) if (field.number === 1) return text(field, "a name", refuse);
+  return "";
+}
+
+function message(field: WireField, what: string, refuse: RefuseAt): Uint8Array {
+  if (!field.bytes) throw refuse(`${what} is a number, expected bytes`, field.at);
+  return field.bytes;
+}
+
+function bits(field: WireField, what: string, refuse: RefuseAt): bigint {
+  if (field.bits === undefined) throw refuse(`${what} is bytes, expected a number`, field.at);
+  return field.bits;
+}
+
+function smallInteger(field: WireField, what: string, refuse: RefuseAt): number {
+  const value = bits(field, what, refuse);
+  if (value > 1_000_000n) throw refuse(`${what} ${BigInt.asIntN(64, value)}, expected a small number`, field.at);
+  return Number(value);
+}
+
+function asFloat(field: WireField, refuse: RefuseAt): number {
+  const view = new DataView(new ArrayBuffer(4));
+  view.setUint32(0, Number(BigInt.asUintN(32, bits(field, "an attribute's float", refuse))), true);
+  return view.getFloat32(0, true);
+}
+
+function text(field: WireField, what: string, refuse: RefuseAt): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(message(field, what, refuse));
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw refuse(`${what} is not valid UTF-8`, field.at);
+  }
+}
+
+function quote(name: string): string {
+  return JSON.stringify(name.length > 80 ? `${name.slice(0, 80)}…` : name).replace(/[\u007f-\u009f]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
