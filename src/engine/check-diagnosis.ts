@@ -17,7 +17,9 @@ export function describeWrong(name: string, comparison: Comparison, got: ArrayLi
   const count = `${wrong.length} of ${expected.length} elements ${wrong.length === 1 ? "is" : "are"} wrong`;
   const where = describePlace(wrong, shape);
   const factor = findFactor(got, expected, wrong);
-  const how = factor === undefined ? "" : factor === -1 ? "; the sign is wrong" : `; they are ${Number(factor.toPrecision(4))} times what is expected`;
+  // A factor that reads as 1 says nothing: the elements are only not exact enough.
+  const times = factor === undefined ? 1 : Number(factor.toPrecision(3));
+  const how = factor === -1 ? "; the sign is wrong" : times === 1 ? "" : `; they are ${times} times what is expected`;
   return `${head}; ${count}${where === "" ? "" : `, all of them at ${where}`}${how}`;
 }
 

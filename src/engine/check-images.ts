@@ -54,12 +54,13 @@ export function valueAt(argument: Argument, image: Uint32Array, at: number): num
   return toNumbers(argument.dtype, hostArrayOf(argument.dtype, Uint32Array.of(bits).buffer, 1))[0] ?? NaN;
 }
 
-/** Writes beside an argument, and to one that is only read. */
-export function findBroken({ name, arg, bytes, images: [before] }: Argument, after: Uint32Array): string[] {
+/** Writes beside an argument, and to one that is only read, in a run over this poison. */
+export function findBroken({ name, arg, bytes, images }: Argument, after: Uint32Array, poison: Poison): string[] {
+  const before = images[poison];
   const complaints: string[] = [];
   const end = (PAD + bytes) / 4;
   const stray = after.findIndex((word, at) => (at < PAD / 4 || at >= end) && word !== CANARY);
-  if (stray >= 0) complaints.push(`${name}: wrote ${stray < PAD / 4 ? "before its start" : `${stray - end} words past its end`}`);
+  if (stray >= 0) complaints.push(`${name}: wrote ${stray < PAD / 4 ? "before its start" : `past its end, to word ${stray - end} behind it`}`);
   if (arg.access === "read" && after.some((word, at) => at >= PAD / 4 && at < end && word !== before[at])) complaints.push(`${name}: an input was changed`);
   return complaints;
 }
@@ -74,13 +75,15 @@ export function findUnwritten(argument: Argument, first: Uint32Array, second: Ui
   return unwritten.length ? [`${argument.name}[${unwritten[0]}] was never written${unwritten.length > 1 ? `, nor were ${unwritten.length - 1} others of ${argument.count}` : ""}`] : [];
 }
 
-/** Where two runs differ first. */
-export function findDifference(active: readonly Argument[], first: readonly Uint32Array[], second: readonly Uint32Array[]): { place: string; first: number; second: number } | undefined {
+/** Where two runs differ first; `untouched` where the second, over the second poison, left the element as it was. */
+export function findDifference(active: readonly Argument[], first: readonly Uint32Array[], second: readonly Uint32Array[]): { place: string; first: number; second: number; untouched: boolean } | undefined {
   for (const [i, argument] of active.entries()) {
     if (argument.arg.access === "read") continue;
     const other = bitsOf(argument, second[i]!);
     const at = bitsOf(argument, first[i]!).findIndex((bits: number, k: number) => bits !== other[k]);
-    if (at >= 0) return { place: `${argument.name}[${at}]`, first: valueAt(argument, first[i]!, at), second: valueAt(argument, second[i]!, at) };
+    if (at < 0) continue;
+    const untouched = argument.arg.access === "write" && other[at] === bitsOf(argument, argument.images[1])[at];
+    return { place: `${argument.name}[${at}]`, first: valueAt(argument, first[i]!, at), second: valueAt(argument, second[i]!, at), untouched };
   }
   return undefined;
 }

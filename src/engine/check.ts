@@ -8,6 +8,7 @@ import { keyOfSeed, randomStream } from "../kernel/rng.ts";
 import { UserError } from "../errors.ts";
 import { describeWrong } from "./check-diagnosis.ts";
 import { type Argument, findBroken, findDifference, findStray, findUnwritten, layOut, outputsOf, PAD, type Poison, valueAt } from "./check-images.ts";
+import { WATCH, watchIndices } from "./check-bounds.ts";
 import { checkId, type CheckCase } from "./check-list.ts";
 import { hasBarrier, scatterInvocations, shuffleGrid } from "./check-order.ts";
 import { BUFFER_USAGE } from "./constants.ts";
@@ -87,6 +88,10 @@ export async function runCheck(engine: Engine, check: CheckCase): Promise<CheckR
   const complaints = [...lintBarriers(kernel, tried.blueprint)];
   const inputs = makeInputs(check);
   try {
+    if (check.watched) {
+      const stray = await findStrayIndex(engine, check, tried.blueprint);
+      return stray === undefined ? { id, status: "passed" } : { id, status: "failed", reason: stray };
+    }
     const job = await prepare(engine, check, check.scattered ?? false, tried.blueprint, inputs);
     if (!job) return { id, status: "skipped", reason: `${kernel.name}.${check.variant} cannot be scattered` };
     const images = await runOrders(job);
@@ -101,6 +106,16 @@ export async function runCheck(engine: Engine, check: CheckCase): Promise<CheckR
     if (cause instanceof UserError) return { id, status: "failed", reason: [cause.message, ...cause.notes].join("; ") };
     throw cause;
   }
+}
+
+/** The first index that was seen beyond the end of its array; undefined where all lay inside. */
+async function findStrayIndex(engine: Engine, check: CheckCase, blueprint: Blueprint): Promise<string | undefined> {
+  const watched = watchIndices(check.kernel, check.variant);
+  const own = { ...check, kernel: watched.kernel };
+  const job = await prepare(engine, own, false, blueprint, makeInputs(own));
+  const [image] = await job!.run([{ pieces: job!.pieces, poison: 1 }]);
+  const at = job!.active.findIndex(({ name }) => name === WATCH);
+  return watched.report(image![at]!.subarray(PAD / 4));
 }
 
 /** The outputs of one check for inputs of the caller's own, all other arguments as the check has them. */
@@ -137,7 +152,7 @@ function judge(check: CheckCase, inputs: ReadonlyMap<string, Float64Array>, outp
     judged.rmsUlps = Math.max(judged.rmsUlps, comparison.rmsUlps);
     if (!comparison.ok) {
       const numbers = completeNumbers(kernel, check.numbers);
-      const shape = arg.shape.map((dim) => ({ dim: String(dim), extent: typeof dim === "number" ? dim : (numbers[dim] ?? 0) }));
+      const shape = arg.shape.map((dim, axis) => (typeof dim === "number" ? { dim: `axis ${axis}`, extent: dim } : { dim, extent: numbers[dim] ?? 0 }));
       return { ...judged, wrong: `${describeWrong(name, comparison, outputs.get(name)!, expected, shape)} (${blueprintKey(blueprint)})` };
     }
   }
@@ -153,7 +168,14 @@ interface Job {
   readonly pieces: readonly Piece[];
   readonly shuffled: readonly Piece[];
   /** Launches pieces of the grid over outputs filled with a poison and gives the bytes of every argument with its surroundings. */
-  run(requests: readonly { readonly pieces: readonly Piece[]; readonly poison: Poison }[]): Promise<Uint32Array[][]>;
+  run(requests: readonly Request[]): Promise<Uint32Array[][]>;
+}
+
+interface Request {
+  readonly pieces: readonly Piece[];
+  readonly poison: Poison;
+  /** Whether bindings go on behind the arguments' ends: WebGPU stops what passes the end of a binding, and so would hide it. */
+  readonly open?: boolean;
 }
 
 /** Undefined where the template cannot be scattered. */
@@ -185,9 +207,10 @@ async function prepare(engine: Engine, check: CheckCase, scattered: boolean, blu
             return buffer;
           };
           const buffers = active.map(({ name, images: [image] }) => make(name, image.byteLength, storage | copySrc | copyDst));
-          const resources = active.map(({ binding, bytes }, i) => ({ binding, resource: { buffer: buffers[i]!, offset: PAD, size: bytes } }));
+          const most = device.fingerprint.limits["maxStorageBufferBindingSize"] ?? Infinity;
           return Promise.all(
-            requests.map(({ pieces, poison }) => {
+            requests.map(({ pieces, poison, open }) => {
+              const resources = active.map(({ binding, bytes }, i) => ({ binding, resource: { buffer: buffers[i]!, offset: PAD, size: open ? Math.min(bytes + PAD, most) : bytes } }));
               active.forEach(({ images: own }, i) => device.gpu.queue.writeBuffer(buffers[i]!, 0, own[poison]));
               const encoder = device.gpu.createCommandEncoder();
               const pass = encoder.beginComputePass();
@@ -234,7 +257,7 @@ async function runOrders(job: Job): Promise<Orders> {
   const half = job.shuffled.length > 1 && bytes <= HALF_BYTES ? job.shuffled.slice(0, Math.ceil(job.shuffled.length / 2)) : undefined;
   const [whole, shuffled, alone] = await job.run([
     { pieces: job.pieces, poison: 0 },
-    { pieces: job.shuffled, poison: 1 },
+    { pieces: job.shuffled, poison: 1, open: true },
     ...(half ? [{ pieces: half, poison: 0 as const }] : []),
   ]);
   return { whole: whole!, shuffled: shuffled!, ...(alone ? { half: alone } : {}) };
@@ -244,16 +267,23 @@ async function runOrders(job: Job): Promise<Orders> {
 async function inspect(job: Job, { whole, shuffled, half }: Orders): Promise<string[]> {
   const { active } = job;
   const complaints: string[] = [];
-  active.forEach((arg, i) => complaints.push(...findBroken(arg, whole[i]!), ...findUnwritten(arg, whole[i]!, shuffled[i]!)));
+  active.forEach((arg, i) => {
+    const [broken] = [...findBroken(arg, whole[i]!, 0), ...findBroken(arg, shuffled[i]!, 1)];
+    if (broken !== undefined) complaints.push(broken);
+    complaints.push(...findUnwritten(arg, whole[i]!, shuffled[i]!));
+  });
   if (complaints.length) return complaints;
   const differs = findDifference(active, whole, shuffled);
   if (differs) {
-    const [again, other] = await job.run([{ pieces: job.pieces, poison: 0 }, { pieces: job.pieces, poison: 1 }]);
+    const [again, other, beyond] = await job.run([{ pieces: job.pieces, poison: 0 }, { pieces: job.pieces, poison: 1 }, { pieces: job.pieces, poison: 0, open: true }]);
     const repeat = findDifference(active, whole, again!);
     if (repeat) complaints.push(`a race: two equal runs differ at ${repeat.place}`);
     const leftover = findDifference(active, again!, other!);
     if (!repeat && leftover) complaints.push(`${leftover.place} depends on what lay in the outputs before`);
-    complaints.push(`workgroups depend on each other: one after another, in another order, ${differs.place} is ${differs.second}, all at once ${differs.first}`);
+    const outside = findDifference(active, again!, beyond!);
+    if (!repeat && outside) complaints.push(`${outside.place} depends on what lies behind the end of an argument: it is ${outside.first} with nothing there, ${outside.second} with something`);
+    else if (differs.untouched) complaints.push(`${differs.place} is not written where the grid is cut into pieces: u.origin must be added to the number of the workgroup wherever it is used`);
+    else complaints.push(`workgroups depend on each other: one after another, in another order, ${differs.place} is ${differs.second}, all at once ${differs.first}`);
   }
   active.forEach((arg, i) => {
     const stray = half && arg.arg.access !== "read" ? findStray(arg, whole[i]!, half[i]!) : -1;

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { attention } from "../../kernels/attention/attention.ts";
 import { conv2d } from "../../kernels/conv/conv2d.ts";
 import { layerNormDx } from "../../kernels/norm/layer-norm.ts";
+import { gradientSquares } from "../../kernels/optim/gradient-squares.ts";
 import { matmul } from "../../kernels/matmul/matmul.ts";
 import { reduce } from "../../kernels/reduce/reduce.ts";
 import { scale } from "../../kernels/pointwise/scale.ts";
@@ -51,6 +52,9 @@ describe("a mutant is named", () => {
     ["a factor that is left out", reduce, "columns", "v0 *= u.scale;", "v0 *= 2.0 * u.scale;", /they are 2 times what is expected/],
     ["results of other workgroups as inputs", scale, "naive", "y[i] =", "y[i] = Elem(1e-3) * y[max(i, 64u) - 64u] +", /workgroups depend on each other/],
     ["sums that all workgroups add to", reduce, "naive", "y[i] =", "y[i % 64u] = y[i % 64u] +", /workgroups depend on each other|was never written/],
+    ["a grid that cannot be cut", scale, "naive", "group.x + u.origin.x", "group.x", /y\[\d+\] is not written where the grid is cut into pieces: u\.origin/],
+    ["stores behind the last row", layerNormDx, "naive", "if (r >= u.rows) { return; }", "", /wrote past its end/],
+    ["elements behind the end of an argument that count", gradientSquares, "naive", "min(4u * q + 4u, u.n)", "4u * q + 4u", /squares\[\d+\] depends on what lies behind the end of an argument/],
     ["memory that is read before it is written", softmax, "naive", "y[start + j] = ", "y[start + j] = 0.5 * y[start + j] + 0.5 * ", /depends on what lay in the outputs before/],
   ])("%s", async (_, kernel, variant, piece, by, words) => {
     expect(await complain(mutate(kernel, variant, piece, by), variant, [words])).toMatch(words);
