@@ -1,7 +1,7 @@
 // Comparing two bench reports: row by row the ratio of times with an interval, and whether it is beyond what is allowed.
 import { EXIT_CODES, UserError } from "../errors.ts";
 import type { BenchReport, BenchRow } from "./bench.ts";
-import { percentile, ratioOfMedians, type Ratio } from "./statistics.ts";
+import { findFloor, percentile, type Ratio } from "./statistics.ts";
 
 /** What compares reports: the part of them that counts, so that older files can be read. */
 export type ComparedReport = Pick<BenchReport, "date" | "device" | "rows">;
@@ -29,15 +29,19 @@ export interface BenchComparison {
   readonly pace: number;
 }
 
-/** Probability that rows of one build, all of them together, show a row as slower or faster by chance alone. */
-const MISS = 0.05;
+/** From here on the machine itself counts as another in the second report. */
+const OTHER_PACE = 1.1;
+/** Rows from which their scatter tells something. */
+const ENOUGH_ROWS = 6;
 
 /**
- * Ratio of the medians, after / before, of every row that both reports have. Each round is divided by what the pace probe took
- * in it, so that a machine that was busy or hot during one report slows both alike. Other programs slow a kernel on many cores more, or less,
- * than the probe: the interval is widened by as much as the probe was off its best during the row. `slower`: the interval lies beyond
- * 1 + `allowed` as a whole, and so does the ratio of the fastest rounds; the interval is as wide as the number of rows makes necessary (Bonferroni). `equal`: it lies within the
- * allowed on both sides. `wrong`: the second gives wrong numbers where the first did not.
+ * Ratio of the floors (`findFloor`), after / before, of every row that both reports have, each divided by the floor of the pace probe in the same rounds: a
+ * machine that is hotter or slower in one report slows both alike. The interval is as wide as the fastest three rounds of all four lie apart, and
+ * wider where even the fastest rounds of the probe were not at its best in the file, by as much: other programs slow no two kernels alike. Where the machine was
+ * another one in the second report by its pace, the interval also takes in how far the rows scatter, of which most will not have
+ * changed. `slower`: the interval lies beyond 1 + `allowed` as a whole, and so do the medians: where nothing was
+ * quiet, not even the fastest rounds tell. `equal`: it lies within the allowed on both sides. `wrong`: the second
+ * gives wrong numbers where the first did not.
  * Errors: UserError 65 where the devices differ or nothing is common.
  */
 export function compareReports(before: ComparedReport, after: ComparedReport, allowed: number): BenchComparison {
@@ -48,31 +52,41 @@ export function compareReports(before: ComparedReport, after: ComparedReport, al
   const first = new Map(before.rows.map((row) => [keyOf(row), row]));
   const pairs = [...first].flatMap(([key, row]) => (second.has(key) ? [[row, second.get(key)!] as const] : []));
   if (pairs.length === 0) throw new UserError(EXIT_CODES.badData, "cytonet bench compare: the files have no row in common, expected the same cases, variants and sizes; run both benches with the same arguments");
-  const [paceBefore, paceAfter] = [createBusyness(before.rows), createBusyness(after.rows)];
-  const rows = pairs.map(([a, b]): ComparedRow => {
-    const paced = a.pace.length === a.samples.length && b.pace.length === b.samples.length;
-    const rounds = (row: BenchRow) => (paced ? row.samples.map((time, i) => time / row.pace[i]!) : row.samples);
-    const found = ratioOfMedians(rounds(a), rounds(b), MISS / pairs.length);
-    const busy = Math.max(paceBefore(a), paceAfter(b));
-    const wide = { ...found, low: found.low / busy, high: found.high * busy };
-    const best = bestOf(b, paced) / bestOf(a, paced);
-    const verdict: Verdict = a.verified && !b.verified ? "wrong" : Math.min(wide.low, best) > 1 + allowed ? "slower" : Math.max(wide.high, best) < 1 / (1 + allowed) ? "faster" : wide.low >= 1 / (1 + allowed) && wide.high <= 1 + allowed ? "equal" : "unsure";
-    return { name: a.name, variant: a.variant, dtype: a.dtype, case: a.case, constants: a.constants, before: a.milliseconds, after: b.milliseconds, ...wide, verdict };
+  const [best, bestAfter] = [before, after].map((report) => Math.min(...report.rows.flatMap(({ pace }) => pace)));
+  const pace = bestAfter! / best!;
+  const ratios = pairs.map(([a, b]) => compareFloors(a, b, best!, bestAfter!));
+  const scatter = Math.max(pace, 1 / pace) < OTHER_PACE ? 1 : ratios.length < ENOUGH_ROWS ? Math.max(pace, 1 / pace) : scatterOf(ratios.map(({ ratio }) => ratio));
+  const rows = pairs.map(([a, b], i): ComparedRow => {
+    const { ratio, spread } = ratios[i]!;
+    const [low, high] = [ratio / (spread * scatter), ratio * spread * scatter];
+    const bulk = middleOf(b) / middleOf(a);
+    const verdict: Verdict =
+      a.verified && !b.verified ? "wrong" : Math.min(low, bulk) > 1 + allowed ? "slower" : Math.max(high, bulk) < 1 / (1 + allowed) ? "faster" : low >= 1 / (1 + allowed) && high <= 1 + allowed ? "equal" : "unsure";
+    return { name: a.name, variant: a.variant, dtype: a.dtype, case: a.case, constants: a.constants, before: a.milliseconds, after: b.milliseconds, ratio, low, high, verdict };
   });
-  const paces = pairs.map(([a, b]) => percentile(b.pace, 0.5) / percentile(a.pace, 0.5)).filter(Number.isFinite);
   const only = (own: ReadonlyMap<string, unknown>, other: ReadonlyMap<string, unknown>) => [...own.keys()].filter((key) => !other.has(key));
-  return { rows, onlyBefore: only(first, second), onlyAfter: only(second, first), pace: paces.length > 0 ? percentile(paces, 0.5) : 1 };
+  return { rows, onlyBefore: only(first, second), onlyAfter: only(second, first), pace };
 }
 
-/** How much slower the probe was during a row's rounds than at its best in the file: 1 on a quiet machine. */
-function createBusyness(rows: readonly BenchRow[]): (row: BenchRow) => number {
-  const best = percentile(rows.flatMap(({ pace }) => pace), 0.05);
-  return ({ pace }) => (pace.length > 0 ? Math.max(1, percentile(pace, 0.5) / best) : 1);
+/** The median round in units of the median pace. */
+function middleOf({ samples, pace }: BenchRow): number {
+  return percentile(samples, 0.5) / percentile(pace, 0.5);
 }
 
-/** The fastest round in units of the fastest pace: other programs only ever add time, in bursts that may cover most rounds of one file. */
-function bestOf({ samples, pace }: BenchRow, paced: boolean): number {
-  return Math.min(...samples) / (paced ? Math.min(...pace) : 1);
+/** The ratio of two rows, and the factor by which it may be off on either side: independent errors add as their squares do. */
+function compareFloors(before: BenchRow, after: BenchRow, best: number, bestAfter: number): { ratio: number; spread: number } {
+  const floors = [before, after].map(({ samples, pace }) => ({ time: findFloor(samples), pace: findFloor(pace) }));
+  const busy = [best, bestAfter].map((at, i) => Math.max(1, floors[i]!.pace.low / at));
+  const factors = [...floors.flatMap(({ time, pace }) => [time.spread, pace.spread]), ...busy];
+  const [a, b] = floors.map(({ time, pace }) => time.low / pace.low);
+  return { ratio: b! / a!, spread: Math.exp(Math.hypot(...factors.map(Math.log))) };
+}
+
+/** How far rows lie from their middle, as a factor: twice what is a standard deviation where they are normal, by the median so that a few that did change do not count. */
+function scatterOf(ratios: readonly number[]): number {
+  const logs = ratios.map(Math.log);
+  const middle = percentile(logs, 0.5);
+  return Math.exp(2 * 1.4826 * percentile(logs.map((x) => Math.abs(x - middle)), 0.5));
 }
 
 /** `matmul.tiled f32 +bias TILE=64 m=1 n=1 k=1`: what makes rows of two reports the same. */

@@ -9,6 +9,7 @@ import { BUFFER_USAGE } from "../engine/constants.ts";
 import type { Device } from "../engine/device.ts";
 import type { Engine } from "../engine/engine.ts";
 import { createReadback, type Readback } from "../engine/readback.ts";
+import { isSettled } from "./statistics.ts";
 
 /** A problem laid out in memory, several times over. */
 export interface Workload {
@@ -176,13 +177,14 @@ async function calibrate(contestant: Contestant, milliseconds: number): Promise<
 
 /**
  * Times the contestants in turn, `rounds` times, each long enough to be measured; milliseconds of one run, by contestant.
- * Every round begins with another one: what drifts falls on all alike.
+ * Every round begins with another one: what drifts falls on all alike. Where the machine is busy, there are up to `most` rounds, until the
+ * fastest of each contestant lie together.
  */
-export async function race(contestants: readonly Contestant[], minMilliseconds: number, rounds: number): Promise<number[][]> {
+export async function race(contestants: readonly Contestant[], minMilliseconds: number, rounds: number, most = rounds): Promise<number[][]> {
   const repeats: number[] = [];
   for (const contestant of contestants) repeats.push(await calibrate(contestant, minMilliseconds));
   const samples = contestants.map((): number[] => []);
-  for (let round = 0; round < rounds; round++)
+  for (let round = 0; round < rounds || (round < most && !samples.every(isSettled)); round++)
     for (let turn = 0; turn < contestants.length; turn++) {
       const i = (round + turn) % contestants.length;
       samples[i]!.push(await contestants[i]!.time(repeats[i]!));

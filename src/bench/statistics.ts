@@ -21,6 +21,30 @@ export interface Ratio {
 
 const RESAMPLES = 4000;
 
+/** How near the fastest rounds must lie to each other for the floor to be known. */
+const SETTLED = 1.02;
+
+/** What a measurement comes down to: the fastest round, and how far the third fastest lies above it, as a factor. */
+export interface Floor {
+  readonly low: number;
+  readonly spread: number;
+}
+
+/**
+ * The floor under the rounds. Other programs, interrupts and heat only ever add time, so that the fastest rounds are those that tell of the
+ * kernel; that three of them are alike shows that none is a fluke.
+ */
+export function findFloor(samples: readonly number[]): Floor {
+  const sorted = [...samples].sort((x, y) => x - y);
+  const [low = NaN] = sorted;
+  return { low, spread: (sorted[Math.min(2, sorted.length - 1)] ?? NaN) / low };
+}
+
+/** Whether more rounds would hardly change the floor. */
+export function isSettled(samples: readonly number[]): boolean {
+  return samples.length > 2 && findFloor(samples).spread <= SETTLED;
+}
+
 /** The value below which a share `p` of the samples lies, between neighbours in proportion (type 7 of Hyndman and Fan 1996). */
 export function percentile(samples: readonly number[], p: number): number {
   return quantileOfSorted([...samples].sort((x, y) => x - y), p);
@@ -38,16 +62,6 @@ export function summarise(samples: readonly number[]): Summary {
   const median = percentile(samples, 0.5);
   const at = (p: number) => percentile(samples, p);
   return { median, mad: percentile(samples.map((x) => Math.abs(x - median)), 0.5), p5: at(0.05), p25: at(0.25), p75: at(0.75), p95: at(0.95) };
-}
-
-/**
- * Median of b over median of a, each resampled by itself: for rounds that have nothing to do with each other, as of two files.
- * `miss` is the probability that the truth lies outside.
- */
-export function ratioOfMedians(a: readonly number[], b: readonly number[], miss = 0.05): Ratio {
-  const random = randomStream(keyOfSeed(1), [a.length, b.length, 7]);
-  const [drawA, drawB] = [createMedianDraw(a, random), createMedianDraw(b, random)];
-  return intervalOf(percentile(b, 0.5) / percentile(a, 0.5), () => drawB() / drawA(), miss);
 }
 
 /** Median of b/a round by round: for contestants that took turns, so that what slowed a round slowed both. */
