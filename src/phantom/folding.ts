@@ -41,6 +41,8 @@ export type Folding = (z: number) => PialLine;
 const OVERHANG = 0.3;
 /** Distance of gyral crowns from the section's upper edge, in thicknesses. */
 const TOP = 0.6;
+/** Mouths of sulci keep this far from the sides of the section, in thicknesses: an area that lies in a sulcus would be missing in a brain whose block is cut there. */
+const CLEAR_OF_SIDES = 1.35;
 /** Half width of the cleft between two banks, in thicknesses. */
 const GAP = 0.035;
 /** Distance between points of the line, in thicknesses. */
@@ -58,6 +60,7 @@ export function makeFolding(key: Words2, brain: number, block: BlockSize, period
   const deepest = height - (TOP + 1.9) * unit;
   const offset = 0.5 + 0.35 * (stream.uniform() - 0.5);
   let dimpled = false;
+  const mouths: number[] = [];
   const sulci = Array.from({ length: count }, (_, i): Sulcus => {
     const pitch = (width + 2 * OVERHANG * unit) / count;
     const drift = makeWave(stream, 0.13 * pitch, period);
@@ -68,15 +71,16 @@ export function makeFolding(key: Words2, brain: number, block: BlockSize, period
     const change = makeWave(stream, 0.3, period);
     const bend = (stream.uniform() - 0.5) * 0.9 * unit;
     const lean = makeWave(stream, 0.35 * unit, period);
-    const at = -OVERHANG * unit + (i + offset + 0.16 * boundedNormal(stream) * 0.5) * pitch;
+    mouths.push(-OVERHANG * unit + (i + offset + 0.16 * boundedNormal(stream) * 0.5) * pitch);
     return {
-      centre: (z) => at + drift(z),
+      centre: (z) => mouths[i]! + drift(z),
       depth: (z) => Math.min(deepest, mean * (1 + change(z))),
       bend: (z) => bend + lean(z),
       sway: 1.2 + 0.9 * stream.uniform(),
       rounding: Math.min(0.95 * unit, 0.34 * pitch),
     };
   });
+  keepWithin(mouths, CLEAR_OF_SIDES * unit, width - CLEAR_OF_SIDES * unit);
   const hills = Array.from({ length: 3 }, (_, i) => ({ wave: makeWave(stream, (0.16 * unit) / (i + 1), (width * 1.2) / (i + 1)), drift: makeWave(stream, 0.05 * width, 2 * period) }));
   const ripple = Array.from({ length: 2 }, (_, i) => makeWave(stream, (0.022 * unit) / (i + 1) ** 2, (2.3 * unit) / (i + 1)));
 
@@ -110,6 +114,15 @@ export function makeFolding(key: Words2, brain: number, block: BlockSize, period
     crown(width + (OVERHANG + 0.5) * unit);
     return finishLine(points, block, (way) => ripple.reduce((sum, wave, i) => sum + wave(way + 0.4 * z * (i + 1)), 0));
   };
+}
+
+/** Shifts ascending places into a range, and draws them together only where they are wider than it. */
+function keepWithin(places: number[], low: number, high: number): void {
+  const [first, last] = [places[0]!, places[places.length - 1]!];
+  const scale = Math.min(1, Math.max(0, high - low) / Math.max(last - first, Number.MIN_VALUE));
+  const length = scale * (last - first);
+  const start = Math.max(Math.min(low, high), Math.min(first, Math.max(low, high) - length));
+  places.forEach((place, i) => (places[i] = start + scale * (place - first)));
 }
 
 /** Resamples evenly, smooths corners away, lets the surface ripple a little, and measures normals, curvature and the way along mid-cortex. */

@@ -40,7 +40,7 @@ export function makeSheet(key: Words2, size: SheetSize): Sheet {
     [order[i], order[j]] = [order[j]!, order[i]!];
   }
   // The outermost parts of the ribbon lie outside of the sections: areas divide what is seen.
-  const [from, to] = [0.08 * length, 0.92 * length];
+  const [from, to] = [0.12 * length, 0.88 * length];
   const pitch = (to - from) / count;
   const centres = order.map((area, i) => ({ area, s: from + (i + 0.5 + 0.24 * (stream.uniform() - 0.5)) * pitch, z: zLength * (0.5 + 0.6 * (stream.uniform() - 0.5)) }));
   const [warpS, warpZ] = [makeSmoothNoise(stream, length, zLength, 0.6 * pitch), makeSmoothNoise(stream, length, zLength, 0.6 * pitch)];

@@ -83,6 +83,18 @@ describe("a phantom as a dataset", () => {
     expect(await bytes(generateSections({ ...block, seed: 5 }), "images/b1s1.png")).not.toEqual(first);
   });
 
+  test("every area is in every brain, so that each can be held out", () => {
+    const counts = new Map<string, number[]>();
+    for (const { section, labels } of generateSections({ seed: 202, brains: 3, sections: 2 }).rows) {
+      const own = counts.get(section.slice(0, 2)) ?? PHANTOM_AREAS.map(() => 0);
+      if (labels[0] !== "") own[PHANTOM_AREAS.findIndex((name) => name === labels[0])]! += 1;
+      counts.set(section.slice(0, 2), own);
+    }
+    expect([...counts.keys()]).toEqual(["b1", "b2", "b3"]);
+    // A seventh would be an even share; a third of that is still some hundred samples of size medium.
+    for (const own of counts.values()) expect(Math.min(...own) / own.reduce((sum, n) => sum + n, 0)).toBeGreaterThan(1 / 21);
+  });
+
   test("what befell a section is told: in the second of brain 3 of seed 1, which is blurred, and in no other of that brain", () => {
     const flaws = listFlaws({ seed: 1, brains: 3 });
     expect(flaws).toHaveLength(18);
