@@ -63,7 +63,7 @@ function renderHead(story: Story, naming: Naming): Markup {
 <p class="eyebrow">cytonet ${story.version} · demonstration on generated brains</p>
 <h1>Reading cortical areas off a network that was never told them</h1>
 <p class="headline">${sayHeadline(story)}</p>
-${middle && html`<div class="hero">${drawReading(middle, naming)}${drawKey(naming)}<p class="quiet">A section of ${middle.brain}, the brain that training never saw: ${sayRight(countRight(middle))} It is the middle one of those shown below, not the best.</p></div>`}
+${middle && html`<div class="hero">${drawReading(middle, naming)}${drawKey(naming)}<p class="quiet">A section of ${middle.brain}, the brain that training never saw: ${sayRight(countRight(middle))} It is the middle one of those shown below, taken for its place and not for how well it was read.</p></div>`}
 <p class="lead">${sayWhatWasDone(story)}</p>
 <p class="lead">${sayResult(story)}</p>
 <p class="caution"><b>Generated data.</b> No real brain is in this report. CytoNet-style, built from the public abstracts; no parity with the published model is claimed.</p>
