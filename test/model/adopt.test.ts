@@ -1,0 +1,178 @@
+// Weights of others: names and layouts there and back to the bit, and every misfit told at once.
+import { describe, expect, test } from "vitest";
+import { sha256 } from "../../src/data/sha256.ts";
+import { readOnnx } from "../../src/data/onnx.ts";
+import { createOnnxGraph } from "../../src/data/onnx-graph.ts";
+import { loadFloat32, storeFloat32, type StoredTensor } from "../../src/data/tensors.ts";
+import { sizeOf } from "../../src/engine/trace.ts";
+import { UserError } from "../../src/errors.ts";
+import { keyOfSeed, randomStream } from "../../src/kernel/rng.ts";
+import { adoptWeights } from "../../src/model/adopt.ts";
+import { resolveConfig, type TrainConfig } from "../../src/model/config.ts";
+import { describePreset } from "../../src/model/embed.ts";
+import { nameInitialisers } from "../../src/model/onnx-names.ts";
+import { resamplePositions } from "../../src/model/positions.ts";
+import { presetOf, PRESETS } from "../../src/model/presets.ts";
+import { linksOf, permute, toStateDict } from "../../src/model/state-dict.ts";
+
+const settings = (preset: string, more: Record<string, unknown> = {}): TrainConfig => resolveConfig({ preset, "data.patch": 64, ...more });
+
+/** A state dict of random values with the names and shapes that PyTorch's model has, for images of `channels`. */
+function draw(config: TrainConfig, channels = 1): Map<string, StoredTensor> {
+  const random = randomStream(keyOfSeed(5), [1, 2, 3]);
+  const preset = presetOf(config);
+  const spec = describePreset(preset, config.data.patch);
+  const tensors = new Map([...spec.parameters, ...spec.statistics].map(({ name, shape }) => [name, storeFloat32(Float32Array.from({ length: sizeOf(shape) }, () => random.uniform() + 0.1), shape)]));
+  const theirs = toStateDict(tensors, preset.architecture);
+  if (channels === 3) {
+    const [name, first] = [...theirs].find(([, { shape }]) => shape.length === 4)!;
+    const shape = [first.shape[0]!, 3, ...first.shape.slice(2)];
+    theirs.set(name, storeFloat32(Float32Array.from({ length: sizeOf(shape) }, () => random.uniform()), shape));
+  }
+  return theirs;
+}
+
+const adoptFault = (theirs: ReadonlyMap<string, StoredTensor>, config: TrainConfig): UserError => {
+  try {
+    adoptWeights(theirs, config, "given.safetensors");
+  } catch (error) {
+    if (error instanceof UserError) return error;
+    throw error;
+  }
+  throw new Error("accepted");
+};
+
+/** Tensors as text, by name: comparing bytes one by one takes minutes. */
+const texts = (tensors: ReadonlyMap<string, StoredTensor>) => new Map([...tensors].map(([name, { dtype, shape, data }]) => [name, `${dtype} ${shape.join()} ${sha256(data)}`] as const).sort(([a], [b]) => (a < b ? -1 : 1)));
+
+describe("state dicts", () => {
+  test.each(Object.keys(PRESETS))("%s: every tensor of the encoder has one counterpart", (preset) => {
+    for (const more of preset.startsWith("vit") ? [{}, { "model.registers": 4 }] : preset === "hybrid" || preset === "rfb" ? [{}] : [{}, { "model.pool": "attention" }]) {
+      const config = settings(preset, more);
+      const { parameters, statistics } = describePreset(presetOf(config), 64);
+      const ours = linksOf(presetOf(config).architecture).flatMap((link) => link.ours);
+      expect([...ours].sort()).toEqual([...parameters, ...statistics].map(({ name }) => name).filter((name) => name.startsWith("encoder.")).sort());
+    }
+  });
+
+  test.each([
+    ["tiny", { "model.pool": "attention" }, ["conv1.weight", [16, 1, 5, 5]]],
+    ["vit-tiny", { "model.registers": 4 }, ["blocks.3.attn.qkv.weight", [288, 96]]],
+    ["rfb", {}, ["base_net.7.branch2.3.conv.weight", [16, 16, 3, 3]]],
+  ] as const)("%s there and back, bit for bit", (preset, more, [name, shape]) => {
+    const config = settings(preset, more);
+    const theirs = draw(config);
+    expect(theirs.get(name)?.shape).toEqual(shape);
+    const { weights, report } = adoptWeights(theirs, config, "x");
+    expect(report).toMatchObject({ matched: theirs.size, changed: [], leftOut: [] });
+    expect(report.first.every((one) => one.startsWith("projection."))).toBe(true);
+    expect(texts(toStateDict(weights.tensors, presetOf(config).architecture))).toEqual(texts(theirs));
+  });
+
+  test("fused qkv is split by rows and turned", () => {
+    const config = settings("vit-tiny");
+    const theirs = draw(config);
+    const { weights } = adoptWeights(theirs, config, "x");
+    const [fused, key] = [loadFloat32(theirs.get("blocks.2.attn.qkv.weight")!)!, loadFloat32(weights.tensors.get("encoder.block2.attention.key.weight")!)!];
+    for (const [i, o] of [[0, 0], [5, 17], [95, 95]] as const) expect(key[i * 96 + o]).toBe(fused[(96 + o) * 96 + i]);
+  });
+
+  test("classifiers and counters are left out, colours summed up, positions resampled, halves widened; each is told", () => {
+    const config = settings("vit-tiny");
+    const theirs = draw(resolveConfig({ preset: "vit-tiny", "data.patch": 96 }), 3);
+    theirs.set("head.weight", storeFloat32(new Float32Array(96), [1, 96]));
+    theirs.set("norm.weight", { dtype: "BF16", shape: [96], data: new Uint8Array(192).fill(0x3f) });
+    const prefixed = new Map([...theirs].map(([name, tensor]) => [`module.model.${name}`, tensor]));
+    const { weights, report } = adoptWeights(prefixed, config, "x");
+    expect(report.leftOut).toEqual(["head.weight"]);
+    expect(report.changed).toEqual(["patch_embed.proj.weight: filters over three colours summed up for grey images", "pos_embed: positions resampled from 12 × 12 to 8 × 8"]);
+    const [rgb, grey] = [loadFloat32(theirs.get("patch_embed.proj.weight")!)!, loadFloat32(weights.tensors.get("encoder.embed.weight")!)!];
+    expect(grey[3 * 96 + 2]).toBe(Math.fround(rgb[6 * 64 + 3]! + rgb[7 * 64 + 3]! + rgb[8 * 64 + 3]!));
+    const positions = loadFloat32(theirs.get("pos_embed")!)!;
+    expect(loadFloat32(weights.tensors.get("encoder.positions")!)!.subarray(96)).toEqual(resamplePositions(positions.subarray(96), [12, 12], [8, 8], 96));
+    expect(new Set(loadFloat32(weights.tensors.get("encoder.norm.weight")!)!)).toEqual(new Set([0.746_093_75]));
+  });
+
+  test("torchvision's names of a vision transformer", () => {
+    const config = settings("vit-tiny");
+    const theirs = draw(config);
+    const back: readonly (readonly [RegExp, string])[] = [[/^patch_embed\.proj/, "conv_proj"], [/^cls_token/, "class_token"], [/^pos_embed/, "encoder.pos_embedding"], [/^norm\./, "encoder.ln."], [/^blocks\.(\d)\./, "encoder.layers.encoder_layer_$1."], [/norm(\d)\./, "ln_$1."], [/attn\.qkv\./, "self_attention.in_proj_"], [/attn\.proj/, "self_attention.out_proj"], [/mlp\.fc1/, "mlp.0"], [/mlp\.fc2/, "mlp.3"]];
+    const renamed = new Map([...theirs].map(([name, tensor]) => [back.reduce((at, [from, to]) => at.replace(from, to), name), tensor]));
+    renamed.set("heads.head.weight", storeFloat32(new Float32Array(96), [1, 96]));
+    expect(renamed.has("encoder.layers.encoder_layer_3.self_attention.in_proj_weight")).toBe(true);
+    expect(texts(adoptWeights(renamed, config, "x").weights.tensors)).toEqual(texts(adoptWeights(theirs, config, "x").weights.tensors));
+  });
+
+  test("all misfits at once, with exit code 65", () => {
+    const config = settings("tiny");
+    const theirs = draw(config);
+    theirs.delete("bn1.bias");
+    theirs.set("layer1.0.conv1.weight", storeFloat32(new Float32Array(16), [1, 16, 1, 1]));
+    theirs.set("layer1.0.bn1.weight", { dtype: "I64", shape: [8], data: new Uint8Array(64) });
+    theirs.set("layer1.0.bn2.weight", storeFloat32(Float32Array.from({ length: 8 }, (_, i) => (i === 3 ? NaN : 1)), [8]));
+    theirs.set("layer9.0.conv1.weight", storeFloat32(new Float32Array(1), [1]));
+    theirs.set("../../etc/passwd", storeFloat32(new Float32Array(1), [1]));
+    theirs.set("__proto__", storeFloat32(new Float32Array(1), [1]));
+    const error = adoptFault(theirs, config);
+    expect(error.exitCode).toBe(65);
+    expect(error.message).toMatch(/^given\.safetensors: 7 tensors do not fit the encoder of tiny \(\d+ fit, 1 missing, 3 unexpected\)/);
+    expect(error.notes.slice(0, 7)).toEqual([
+      "missing: bn1.bias",
+      "layer1.0.conv1.weight: shape [1, 16, 1, 1], expected [8, 16, 1, 1]",
+      "layer1.0.bn1.weight: I64, expected F32, F16, BF16 or F64",
+      "layer1.0.bn2.weight: value 3 is NaN, expected finite numbers",
+      "unexpected: layer9.0.conv1.weight",
+      'unexpected: "../../etc/passwd", which is no name of a weight',
+      'unexpected: "__proto__", which is no name of a weight',
+    ]);
+  });
+
+  test("weights of another architecture name what is missing, and count what is too much to list", () => {
+    const error = adoptFault(draw(settings("vit-tiny")), settings("tiny"));
+    expect(error.notes).toContain("missing: conv1.weight");
+    expect(error.notes.find((line) => /^and \d+ more$/.test(line))).toBeDefined();
+  });
+});
+
+describe("names of an exported model's initialisers", () => {
+  /** What exporters make of a state dict: linear weights turned and numbered, convolutions numbered, their norms folded. */
+  function exported(theirs: ReadonlyMap<string, StoredTensor>, config: TrainConfig, named: boolean): Uint8Array {
+    const g = createOnnxGraph();
+    let x = "x";
+    const place = (path: string, op: string, inputs: string[]) => {
+      const parts = path.split(".");
+      const walk = parts.flatMap((part, i) => (/^\d+$/.test(part) ? [] : [/^\d+$/.test(parts[i + 1] ?? "") ? [part, `${part}.${parts[i + 1]}`] : [part]])).flat();
+      x = named ? walk.reduceRight<() => string>((build, part) => () => g.within(part, build), () => g.apply(op, inputs))() : g.apply(op, inputs);
+    };
+    let count = 400;
+    for (const { theirs: name, layout, norm } of linksOf(presetOf(config).architecture)) {
+      const tensor = theirs.get(name)!;
+      const path = name.replace(/\.(weight|bias)$/, "");
+      if (layout === "filter" && norm !== undefined) place(path, "Conv", [x, g.initialiser(`onnx::Conv_${count++}`, tensor), g.initialiser(`onnx::Conv_${count++}`, theirs.get(`${norm}.bias`)!)]);
+      else if (layout === "linear") {
+        const turned = permute(loadFloat32(tensor)!, tensor.shape, [1, 0]);
+        place(path, "MatMul", [x, g.initialiser(`onnx::MatMul_${count++}`, storeFloat32(turned.values, turned.shape))]);
+        if (theirs.has(`${path}.bias`)) x = g.apply("Add", [g.initialiser(`${path}.bias`, theirs.get(`${path}.bias`)!), x]);
+      } else if (!/(bn|downsample\.1|base_net).*\.(weight|bias|running_\w+)$/.test(name)) g.initialiser(name, tensor);
+    }
+    g.integers(0, -1);
+    return g.encode({ inputs: { x: [1] }, outputs: { y: { value: x, shape: [1] } }, metadata: new Map(), doc: "", producer: ["pytorch", "2"] });
+  }
+  test.each([
+    ["vit-tiny", true],
+    ["vit-tiny", false],
+    ["tiny", true],
+    ["tiny", false],
+  ] as const)("%s, operators with names: %s", (preset, named) => {
+    const config = settings(preset);
+    const { architecture } = presetOf(config);
+    const theirs = draw(config);
+    // A folded norm comes back as one that adds the bias and does nothing else.
+    for (const { norm } of linksOf(architecture)) if (norm !== undefined) for (const [part, value] of [["weight", 1], ["running_mean", 0], ["running_var", 1 - 1e-5]] as const) theirs.set(`${norm}.${part}`, storeFloat32(new Float32Array(theirs.get(`${norm}.${part}`)!.shape[0]!).fill(value), theirs.get(`${norm}.${part}`)!.shape));
+    const { tensors, notes } = nameInitialisers(readOnnx(exported(theirs, config, named), "x"), architecture);
+    expect(notes.length).toBeGreaterThan(0);
+    const { weights, report } = adoptWeights(tensors, config, "x", notes);
+    expect(report.changed).toEqual(notes);
+    expect(texts(weights.tensors)).toEqual(texts(adoptWeights(theirs, config, "x").weights.tensors));
+  });
+});
