@@ -18,9 +18,9 @@ export function drawCurve(svg: SVGSVGElement, steps: number): Curve {
   svg.replaceChildren();
   const width = Math.min(WIDEST, svg.clientWidth || WIDEST);
   svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
+  const grid = append(svg, "g", {});
   const raw = append(svg, "path", { class: "raw" });
   const mean = append(svg, "path", { class: "mean" });
-  const grid = append(svg, "g", {});
   const values: number[] = [];
   const means: number[] = [];
   let scheduled = false;
@@ -55,10 +55,10 @@ export function drawCurve(svg: SVGSVGElement, steps: number): Curve {
   };
 }
 
-/** The smallest of 1, 2, 2.5, 5 times a power of ten that is not below the value. */
+/** The smallest of 1, 2, 4, 6, 8 times a power of ten that is not below the value: its quarters are short numbers. */
 function niceAbove(value: number): number {
   const power = 10 ** Math.floor(Math.log10(value));
-  return ([1, 2, 2.5, 5, 10].find((factor) => factor * power >= value) ?? 10) * power;
+  return ([1, 2, 4, 6, 8, 10].find((factor) => factor * power >= value) ?? 10) * power;
 }
 
 function append(parent: SVGElement, tag: string, attributes: Readonly<Record<string, string>>): SVGElement {

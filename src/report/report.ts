@@ -2,6 +2,7 @@
 import { flattenSettings } from "../model/config.ts";
 import type { JsonObject } from "../data/json.ts";
 import type { Stage, Story, StorySection } from "../story/story.ts";
+import { countAveraged } from "../story/summary.ts";
 import { drawBoth, drawIntervals, drawLoss, type IntervalRow } from "./charts.ts";
 import { formatDuration, formatFixed, formatWhole, html, type Content, type Markup } from "./html.ts";
 import { drawKey, drawReading, drawSection, type Naming } from "./maps.ts";
@@ -9,7 +10,7 @@ import { drawNeighbours } from "./neighbours.ts";
 import { shortNames } from "../analysis/palette.ts";
 import { renderPage } from "./page.ts";
 import { drawClasses, drawConfusion, drawFacts } from "./tables.ts";
-import { judge, sayHeadline, sayLimits, sayNeighbours, sayParcels, sayResult, sayRight, saySplit, sayWhatWasDone } from "./words.ts";
+import { judge, sayCount, sayHeadline, sayLimits, sayNeighbours, sayParcels, sayResult, sayRight, saySplit, sayWhatWasDone } from "./words.ts";
 
 export interface ReportOptions {
   /** What was typed, or what was clicked. */
@@ -73,14 +74,14 @@ ${middle && html`<div class="hero">${drawReading(middle, naming)}${drawKey(namin
 
 function renderFigures({ probe, losses, throughput, device, seconds, dataset, parcels }: Story): Markup {
   const { value, low, high } = probe.probe.macroF1;
-  const gap = (from: number, to: number): number => {
-    const some = losses.slice(from, to === 0 ? undefined : to);
+  const averaged = countAveraged(losses.length);
+  const gap = (some: typeof losses): number => {
     return some.reduce((sum, { loss, floor }) => sum + loss - floor, 0) / Math.max(1, some.length);
   };
   const total = Object.values(seconds).reduce((sum, part) => sum + part, 0);
   const cards: readonly (readonly [string, string, string])[] = [
     [formatFixed(value, 2), "macro-F1 on the unseen brain", `95\u202f% interval ${formatFixed(low, 2)} – ${formatFixed(high, 2)}; chance ${formatFixed(probe.baselines.chance.macroF1.value, 2)}`],
-    [`${formatFixed(gap(0, 10), 2)} → ${formatFixed(gap(-10, 0), 2)}`, "loss above its floor, nats", "means of the first and last ten steps; 0 is the best there is"],
+    [`${formatFixed(gap(losses.slice(0, averaged)), 2)} → ${formatFixed(gap(losses.slice(-averaged)), 2)}`, "loss above its floor, nats", `${averaged === 1 ? "the first and the last step" : `means of the first and last ${sayCount(averaged)} steps`}; 0 is the best there is`],
     [formatFixed(parcels.heldOut.ari, 2), "adjusted Rand index of parcels", "k-means without labels, on the unseen brain"],
     [formatWhole(throughput.trainPatchesPerSecond), "patches per second in training", `${formatWhole(throughput.embedPatchesPerSecond)} in embedding, ${device.kind === "cpu" ? "on a CPU adapter" : "on a GPU"}`],
     [formatDuration(total), "for everything", `${formatWhole(dataset.samples)} places, ${formatWhole(losses.length)} steps`],

@@ -12,8 +12,10 @@ export interface SummaryExtras {
   readonly files: Readonly<Record<string, string>>;
 }
 
-/** Steps that the first and the last loss are averaged over: single batches differ. */
-const AVERAGED = 10;
+/** Steps that the first and the last loss are averaged over: single batches differ. In short runs fewer, so that none is in both. */
+export function countAveraged(steps: number): number {
+  return Math.max(1, Math.min(10, Math.floor(steps / 2)));
+}
 
 /** A document with the fields of `cytonet probe`'s report (`probe`, `knn`, `baselines`, `differences`, …) beside those of training. */
 export function summariseStory(story: Story, { seconds, environment, files }: SummaryExtras): Readonly<Record<string, unknown>> {
@@ -21,6 +23,7 @@ export function summariseStory(story: Story, { seconds, environment, files }: Su
   const last = story.losses.at(-1);
   const mean = (some: Story["losses"]) => some.reduce((sum, { loss, floor }) => sum + loss - floor, 0) / Math.max(1, some.length);
   const { of: _, ...parcels } = story.parcels;
+  const averagedSteps = countAveraged(story.losses.length);
   return {
     schema: SUMMARY_SCHEMA,
     probeSchema,
@@ -32,7 +35,7 @@ export function summariseStory(story: Story, { seconds, environment, files }: Su
     samples: story.dataset.samples,
     steps: story.losses.length,
     parameters: story.parameters,
-    loss: { last: last?.loss ?? null, floor: last?.floor ?? null, aboveFloorFirst: mean(story.losses.slice(0, AVERAGED)), aboveFloorLast: mean(story.losses.slice(-AVERAGED)), averagedSteps: Math.min(AVERAGED, story.losses.length) },
+    loss: { last: last?.loss ?? null, floor: last?.floor ?? null, aboveFloorFirst: mean(story.losses.slice(0, averagedSteps)), aboveFloorLast: mean(story.losses.slice(-averagedSteps)), averagedSteps },
     throughput: story.throughput,
     seconds: Number(seconds.toFixed(1)),
     stages: story.seconds,

@@ -58,6 +58,7 @@ test("needs nothing else: no address but data, no script, no import", () => {
 test("holds the figures, the intervals, and what was run", () => {
   for (const word of ["0.61", "0.56 – 0.66", "0.49", "0.23", "0.19", "0.14", "+0.38", "+0.33 – +0.43", "0.31", "381", "1 min 00 s", "35 blocks of 5.1 mm", "1\u202f234 labelled patches", "202\u202f192", "52\u202f%", "1 of 2 places were read right", "summary.json", "9.9.9", "No real brain", "No parity"])
     expect(text.includes(word), word).toBe(true);
+  expect(text).toContain("the first and the last step; 0 is the best there is");
   expect(text.includes(escapeText("cytonet demo --seed 1 <x>"))).toBe(true);
   expect([...text.matchAll(/<td[^>]* style="--share:[\d.]+"[^>]*>(\d+)<\/td>/g)].map((match) => Number(match[1]))).toEqual([7, 2, 2, 0, 12, 0, 1, 1, 11]);
   // Nearest patches are told right or wrong by mark, frame and text, not by colour alone.
@@ -104,7 +105,7 @@ test("the summary has the probe's words and what surrounds them", () => {
     baselines: { chance: { macroF1: { value: 0.142 } }, majority: {}, intensity: {}, untrained: { macroF1: { value: 0.234 } } },
     adapter: { adapter: "paper <machine>" },
     throughput: { trainPatchesPerSecond: 381.4 },
-    loss: { last: 3, floor: 2, aboveFloorFirst: (2.5 + 1.75 + 1) / 3 },
+    loss: { last: 3, floor: 2, aboveFloorFirst: 2.5, aboveFloorLast: 1, averagedSteps: 1 },
     seconds: 61.2,
     files: { report: "report.html" },
   });

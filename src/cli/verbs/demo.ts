@@ -106,9 +106,9 @@ function listFiles(folder: string): Record<string, string> {
   return { data: joinPath(folder, FILES.data), run: joinPath(folder, FILES.run), weights: joinPath(folder, FILES.run, RUN_FILES.weights), embeddings: joinPath(folder, FILES.embeddings), maps: joinPath(folder, FILES.maps) };
 }
 
-/** What was typed, as far as it decides what comes out. */
-function describeCommand({ steps, seed, sections, adapter, out }: DemoFlags): string {
-  const given = Object.entries({ steps, seed, sections, adapter, out }).filter(([, value]) => value !== undefined);
+/** What was typed, as far as it decides what comes out: not where to, which may be a path that is nobody else's business. */
+function describeCommand({ steps, seed, sections, adapter }: DemoFlags): string {
+  const given = Object.entries({ steps, seed, sections, adapter }).filter(([, value]) => value !== undefined);
   return ["cytonet demo", ...given.map(([name, value]) => `--${name} ${String(value)}`)].join(" ");
 }
 
