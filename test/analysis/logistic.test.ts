@@ -1,5 +1,6 @@
 // Logistic regression against differences of its loss, a case that is solved by hand, and its own optimality; the linear probe on labels that mean nothing.
 import { expect, test } from "vitest";
+import { chooseNeighbours, classifyByNeighbours } from "../../src/analysis/knn.ts";
 import { fitLinearProbe, foldGroups } from "../../src/analysis/linear-probe.ts";
 import { balanceClasses, fitLogistic, fitLogisticPath, logisticObjective, predictLogistic, type LabelledRows } from "../../src/analysis/logistic.ts";
 import { scorePredictions } from "../../src/analysis/scores.ts";
@@ -104,6 +105,29 @@ test("labels that mean nothing give scores at chance", async () => {
   // Accuracy of guessing one of four 2,000 times: 0.25 ± 0.0097, here within five deviations. Macro-F1 is at most a little above it.
   expect(Math.abs(accuracy - 0.25)).toBeLessThan(0.049);
   expect(macroF1).toBeLessThan(0.3);
+});
+
+test("of features that tell classes apart, shuffled labels leave nothing, to the linear probe and to neighbours", async () => {
+  const shuffle = (rows: LabelledRows, seed: number): LabelledRows => {
+    const random = randomStream(keyOfSeed(seed), [1, 0, 0]);
+    const labels = rows.labels.slice();
+    for (let i = labels.length - 1; i > 0; i--) {
+      const j = random.below(i + 1);
+      [labels[i], labels[j]] = [labels[j]!, labels[i]!];
+    }
+    return { ...rows, labels };
+  };
+  const [rows, fresh] = [makeClouds(600, 32, 4, 1, 4), makeClouds(2000, 32, 4, 1, 5)];
+  const folds = foldGroups(Int32Array.from({ length: 600 }, (_, i) => Math.floor(i / 200)), 5);
+  const measure = async (fit: LabelledRows, judge: LabelledRows): Promise<number[]> => {
+    const { model } = await fitLinearProbe(fit, folds);
+    const [near = new Int32Array()] = classifyByNeighbours(fit, judge.values, judge.count, [chooseNeighbours(fit, folds).chosen]);
+    return [predictLogistic(model, judge.values, judge.count), near].map((predicted) => scorePredictions(judge.labels, predicted, 4).accuracy);
+  };
+  // Centres are √(2 · 8) = 4 deviations apart: beyond half of it lies 2.3 %, to each of three others.
+  for (const accuracy of await measure(rows, fresh)) expect(accuracy).toBeGreaterThan(0.9);
+  // Guessing one of four 2,000 times: 0.25 ± 0.0097, here within five deviations.
+  for (const accuracy of await measure(shuffle(rows, 6), shuffle(fresh, 7))) expect(Math.abs(accuracy - 0.25)).toBeLessThan(0.049);
 });
 
 test("groups stay together in folds, and folds are of like size", () => {
