@@ -10,14 +10,21 @@ const POINTER = "latest";
 const UNVERIFIED = ".unverified";
 const TRIAL = "space.trial";
 const NAME = /^step-(\d{10})\.safetensors$/;
+/** The model card beside a checkpoint. */
+const CARD = /^step-(\d{10})\.md$/;
 /** What a killed process leaves: the trial, unverified checkpoints, and parts of files that were being written (named after them). */
-const LEFTOVER = /^(space\.trial|\.?step-\d{10}\.safetensors\.unverified(\..+)?|\.?latest\..+)$/;
+const LEFTOVER = /^(space\.trial|\.?step-\d{10}\.safetensors\.unverified(\..+)?|\.?latest\..+|\.step-\d{10}\.md\..+)$/;
 
 /** How many checkpoints stay where nothing else is said. */
 export const DEFAULT_KEEP = 3;
 
 export function checkpointName(step: number): string {
   return `step-${String(step).padStart(10, "0")}.safetensors`;
+}
+
+/** Name of the text that lies beside a checkpoint. */
+export function cardName(step: number): string {
+  return checkpointName(step).replace(/safetensors$/, "md");
 }
 
 /** Steps of the checkpoints in a folder, the highest first; whether they are whole is not looked at. */
@@ -42,9 +49,10 @@ export async function loadCheckpoint(files: Files, path: string): Promise<TrainS
  * rename before it → older ones removed. Only one process may write to the folder: hold the run's lock.
  *
  * @param keep how many of the newest stay; at least 1. Those of later steps go: they are of a run that was turned back.
+ * @param card text that lies beside the checkpoint, and goes with it
  * @throws UserError 74 (disk full, I/O, or read back otherwise than written): the checkpoints there were are untouched
  */
-export async function saveCheckpoint(files: Files, folder: string, state: TrainState, keep: number = DEFAULT_KEEP): Promise<string> {
+export async function saveCheckpoint(files: Files, folder: string, state: TrainState, keep: number = DEFAULT_KEEP, card?: string): Promise<string> {
   if (!Number.isSafeInteger(keep) || keep < 1) throw new UserError(EXIT_CODES.config, `checkpoints: ${keep} kept, expected an integer of at least 1`);
   const name = checkpointName(state.step);
   const path = joinPath(folder, name);
@@ -57,6 +65,7 @@ export async function saveCheckpoint(files: Files, folder: string, state: TrainS
     await files.remove(unverified).catch(() => undefined); // the first error is the one to tell
     throw error;
   }
+  if (card !== undefined) await files.writeAtomic(joinPath(folder, cardName(state.step)), new TextEncoder().encode(card));
   await files.rename(unverified, path);
   await files.writeAtomic(joinPath(folder, POINTER), new TextEncoder().encode(`${name}\n`));
   await prune(files, folder, state.step, keep);
@@ -81,7 +90,17 @@ async function prune(files: Files, folder: string, newest: number, keep: number)
   const steps = await listCheckpoints(files, folder);
   const kept = new Set(steps.filter((step) => step <= newest).slice(0, keep));
   for (const step of steps) if (!kept.has(step)) await files.remove(joinPath(folder, checkpointName(step)));
+  await removeCards(files, folder, kept);
   await clearLeftovers(files, folder);
+}
+
+/** Removes the cards of all but some steps. */
+async function removeCards(files: Files, folder: string, kept: ReadonlySet<number>): Promise<void> {
+  if ((await files.size(folder)) === undefined) return;
+  for (const { name, kind } of await files.list(folder)) {
+    const step = kind === "file" ? CARD.exec(name)?.[1] : undefined;
+    if (step !== undefined && !kept.has(Number(step))) await files.remove(joinPath(folder, name));
+  }
 }
 
 /** Removes what a killed process left half written; the space may be needed. Only under the run's lock. */
@@ -95,6 +114,7 @@ export async function removeCheckpoints(files: Files, folder: string): Promise<v
   const steps = await listCheckpoints(files, folder);
   if (steps.length > 0 || (await files.size(joinPath(folder, POINTER))) !== undefined) await files.remove(joinPath(folder, POINTER));
   for (const step of steps) await files.remove(joinPath(folder, checkpointName(step)));
+  await removeCards(files, folder, new Set());
   await clearLeftovers(files, folder);
 }
 
@@ -104,9 +124,9 @@ export async function removeCheckpoints(files: Files, folder: string): Promise<v
  *
  * @throws UserError 73 or 74, before any time is spent on training
  */
-export async function startCheckpoints(files: Files, folder: string, state: TrainState, keep: number = DEFAULT_KEEP): Promise<string> {
+export async function startCheckpoints(files: Files, folder: string, state: TrainState, keep: number = DEFAULT_KEEP, card?: string): Promise<string> {
   await files.makeFolder(folder);
-  const path = await saveCheckpoint(files, folder, state, keep);
+  const path = await saveCheckpoint(files, folder, state, keep, card);
   await proveSpace(files, folder, await encodeState(state), keep);
   return path;
 }

@@ -15,6 +15,7 @@ export const RUN_FILES = {
   events: "events.out.tfevents.cytonet",
   checkpoints: "checkpoints",
   weights: "model.safetensors",
+  card: "model-card.md",
   /**
    * The configuration while a run is made: it says that a run is to be here and that what is left of one before it may go. The first
    * file to be written, it is renamed when all else is there: a process killed in between is made up for by the next one.

@@ -6,14 +6,15 @@ import { loadSections } from "../data/sections.ts";
 import { storeFloat32, loadFloat32, type StoredTensor } from "../data/tensors.ts";
 import type { Engine } from "../engine/engine.ts";
 import { EXIT_CODES, UserError } from "../errors.ts";
-import type { Files } from "../files.ts";
+import { joinPath, type Files } from "../files.ts";
 import type { Blueprint } from "../kernel/blueprint.ts";
 import { createBatches } from "./batches.ts";
+import { writeCard } from "./card.ts";
 import { saveCheckpoint, startCheckpoints } from "./checkpoint.ts";
 import { FREE_ON_RESUME, type TrainConfig } from "./config.ts";
 import { resolveScales } from "./objective.ts";
 import { createPace } from "./pace.ts";
-import { createRun, resumeRun, type MetricsRecord, type Run } from "./run.ts";
+import { createRun, resumeRun, RUN_FILES, type MetricsRecord, type Run } from "./run.ts";
 import { checkContinuation, type TrainState } from "./state.ts";
 import { buildTrainingStep, modelDefinition, type StepMetrics, type TrainingStep } from "./training.ts";
 import { writeWeights } from "./weights.ts";
@@ -140,8 +141,17 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       blueprints: step!.pinned,
       environment: run.environment,
     });
+    let last: StepMetrics | undefined;
+    const card = (): string =>
+      writeCard({
+        config: plainConfig,
+        step: done,
+        dataset: { name: dataset.name, hash: dataset.hash, brains: dataset.brains.length, sections: dataset.sections.length, samples: members.length },
+        ...(last ? { metrics: { ...last } } : {}),
+        environment: run.environment,
+      });
     if (!state) {
-      await startCheckpoints(files, run.checkpoints, await snapshot(), config.checkpoint.keep);
+      await startCheckpoints(files, run.checkpoints, await snapshot(), config.checkpoint.keep, card());
       saved = 0;
     }
 
@@ -149,7 +159,6 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     const flush = async () => {
       await run.appendMetrics(pending.splice(0));
     };
-    let last: StepMetrics | undefined;
     let waited = 0;
     const pace = createPace();
     const began = performance.now();
@@ -191,21 +200,25 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       if (done % eventsEvery(config.steps) === 0 || done === config.steps) await run.appendScalars(done, Date.now() / 1000, scalarsOf(last));
       if (done % config.checkpoint.every === 0 && done < config.steps) {
         await flush();
-        await saveCheckpoint(files, run.checkpoints, await snapshot(), config.checkpoint.keep);
+        await saveCheckpoint(files, run.checkpoints, await snapshot(), config.checkpoint.keep, card());
         saved = done;
       }
     }
     await flush();
     const finished = done >= config.steps;
-    if (saved !== done) await saveCheckpoint(files, run.checkpoints, await snapshot(), config.checkpoint.keep);
-    if (finished) await writeWeights(files, run.weights, { tensors: storeTensors(await step.weights()), config: plainConfig, step: done });
+    if (saved !== done) await saveCheckpoint(files, run.checkpoints, await snapshot(), config.checkpoint.keep, card());
+    if (finished) {
+      last ??= await readLast(run);
+      await files.writeAtomic(joinPath(run.path, RUN_FILES.card), new TextEncoder().encode(card()));
+      await writeWeights(files, run.weights, { tensors: storeTensors(await step.weights()), config: plainConfig, step: done });
+    }
     const seconds = (performance.now() - began) / 1000;
     return {
       finished,
       step: done,
       config,
       taken: done - first,
-      last: last ?? (finished ? await readLast(run) : undefined),
+      last,
       patchesPerSecond: done > first ? ((done - first) * batches.patches) / seconds : 0,
       parameters: step.parameters,
       statistics: step.statistics,
