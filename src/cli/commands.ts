@@ -7,13 +7,16 @@ import type { CheckFlags } from "./verbs/check.ts";
 import type { DemoFlags } from "./verbs/demo.ts";
 import type { DoctorFlags } from "./verbs/doctor.ts";
 import type { EmbedFlags } from "./verbs/embed.ts";
+import type { ExportFlags } from "./verbs/export.ts";
 import type { ImportFlags } from "./verbs/import.ts";
+import type { InspectFlags } from "./verbs/inspect.ts";
 import type { KernelFlags } from "./verbs/kernel.ts";
 import type { ProfileFlags } from "./verbs/profile.ts";
 import type { ProbeFlags } from "./verbs/probe.ts";
 import type { PhantomFlags } from "./verbs/phantom.ts";
 import type { TrainFlags } from "./verbs/train.ts";
 import type { TuneFlags } from "./verbs/tune.ts";
+import type { VerifyFlags } from "./verbs/verify.ts";
 
 type Optional<T, K extends keyof T> = Omit<T, K> & Partial<Pick<T, K>>;
 
@@ -158,6 +161,33 @@ export function addVerbs(program: Command): void {
   ).action(async (run: string, dataset: string, flags: Optional<ProbeFlags, "label" | "holdOut">) =>
     (await import("./verbs/probe.ts")).runProbe(run, dataset, { ...flags, label: need("probe", "--label COLUMN", flags.label), holdOut: need("probe", "--hold-out BRAIN", flags.holdOut) }),
   );
+
+  addVerb(program, "export", "write the encoder of a run, or of others' weights, as ONNX, as safetensors of ours, or as timm's state dict", [
+    "cytonet export runs/first --out encoder.onnx --maps",
+    "cytonet export runs/first --format timm --out encoder.safetensors",
+    "cytonet export resnet50.safetensors --preset r50 --set model.pool=average --patch 224 --out r50.safetensors",
+    "cytonet export ultraface_RFB-320.onnx --preset rfb --out rfb.safetensors",
+  ])
+    .argument("<source>", "folder of a run, or a file: model.safetensors, a checkpoint, a state dict as safetensors, an ONNX model")
+    .option("--out <file>", "file to write (required)")
+    .option("--format <format>", "onnx, safetensors (ours, for embed and probe) or timm (default: by the ending of --out)", oneOf("--format", ["onnx", "safetensors", "timm"]))
+    .option("--maps", "onnx: an output with where the encoder looked, too")
+    .option("--preset <name>", "what weights of others are of: tiny, vit-tiny, r50, vit-s, vit-b, hybrid, rfb")
+    .option("--patch <px>", "side of the images, for weights of others (default: 224, of tiny models 64)", wholeNumber("--patch", 1))
+    .option("--set <key=value>", "any other setting, for weights of others, such as data.mean=0.449; may be repeated", collect)
+    .option("--print <format>", `what stdout gets: ${FORMATS.join(", ")}`, oneOf("--print", FORMATS), "table" satisfies Format)
+    .option("--force", "replace the file that is there")
+    .action(async (source: string, flags: Optional<ExportFlags, "out">) => (await import("./verbs/export.ts")).runExport(source, { ...flags, out: need("export", "--out FILE", flags.out) }));
+
+  withOutput(
+    addVerb(program, "inspect", "show what a file of weights, a run or a dataset holds", ["cytonet inspect runs/first", "cytonet inspect encoder.onnx --format json", "cytonet inspect resnet50.safetensors --values"])
+      .argument("<path>", "folder of a run or a dataset, or a file: safetensors or ONNX")
+      .option("--values", "also the range of each tensor's values, and how many are not finite"),
+  ).action(async (path: string, flags: InspectFlags) => (await import("./verbs/inspect.ts")).runInspect(path, flags));
+
+  withOutput(
+    addVerb(program, "verify", "look whether a file of weights, a run or a dataset is whole: exit code 65 where it is not", ["cytonet verify runs/first", "cytonet verify brains --format json", "cytonet verify model.safetensors"]).argument("<path>", "folder of a run or a dataset, or a file: safetensors or ONNX"),
+  ).action(async (path: string, flags: VerifyFlags) => (await import("./verbs/verify.ts")).runVerify(path, flags));
 
   withOutput(
     withAdapter(
