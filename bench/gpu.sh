@@ -10,10 +10,12 @@
 #   BENCH_MAX_FLOPS   leaves cases of more arithmetic operations out of bench and tuning (none)
 #   KERNEL            only this kernel in check, bench and tuning (all)
 #   MODEL             settings of the profiled models (--preset vit-tiny --batch 256)
+#   MODELS            settings of the model bench (--preset tiny,vit-tiny,r50,vit-s --patch 224 --batch 32)
 # A dry run on a CPU adapter:
-#   KERNEL=layer-norm BENCH_MAX_FLOPS=5e8 MODEL='--preset tiny --batch 8' CYTONET_ADAPTER=lavapipe bash bench/gpu.sh
-# Every step runs even where one before it failed, within its share of the time; the exit code is that of the first that failed.
-# Rows of a step that is cut off are kept: check writes a line a case, the bench and the tuner stop by themselves.
+#   KERNEL=layer-norm BENCH_MAX_FLOPS=5e8 MODEL='--preset tiny --batch 8' MODELS='--preset tiny --patch 32 --batch 8' CYTONET_ADAPTER=lavapipe bash bench/gpu.sh
+# Every step runs even where one before it failed, and ends at its share of the time; what one leaves over, the next ones have. The exit code is
+# that of the first that failed, 124 where it was cut off. Rows of a step that is cut off are kept: check writes a line a case, the benches and
+# the tuner stop by themselves.
 set -uo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -21,12 +23,14 @@ out=${1:-$root/bench/results/$(date -u +%Y-%m-%dT%H%M%SZ)}
 limit=${SECONDS_LIMIT:-450}
 cytonet=("${NODE:-node}" "$root/dist/cli/main.js")
 read -r -a model <<<"${MODEL:---preset vit-tiny --batch 256}"
+read -r -a models <<<"${MODELS:---preset tiny,vit-tiny,r50,vit-s --patch 224 --batch 32}"
 
 if [ ! -f "$root/dist/cli/main.js" ]; then
   echo "bench/gpu.sh: dist/cli/main.js is missing, expected a build; run npm run build" >&2
   exit 66
 fi
-mkdir -p "$out" || exit 73
+# What is kept names files of its own folder only, not where that lies.
+if ! mkdir -p "$out" || ! cd "$out"; then exit 73; fi
 # Choices that were tuned elsewhere, or before, must not change what is measured here.
 export CYTONET_TUNED=off
 
@@ -34,28 +38,26 @@ start=$(date +%s)
 status=0
 steps=()
 
-# Seconds that are left.
-left() { echo $((limit - ($(date +%s) - start))); }
+# Seconds until PERCENT of the limit have passed; less than 1 where they have.
+remaining() { echo $((start + limit * $1 / 100 - $(date +%s))); }
 
-# Seconds of SHARE percent of the limit, or what is left where that is less; at least 1.
-share() {
-  local seconds=$((limit * $1 / 100)) rest
-  rest=$(left)
-  if [ "$seconds" -gt "$rest" ]; then seconds=$rest; fi
-  if [ "$seconds" -lt 1 ]; then seconds=1; fi
-  echo "$seconds"
+# What a verb that ends by itself may take of that: a little less, and at least 1.
+within() {
+  local seconds
+  seconds=$(($(remaining "$1") - 4))
+  echo $((seconds > 1 ? seconds : 1))
 }
 
-# step NAME FILE SHARE COMMAND...: runs a command for at most SHARE percent of the limit and never past its end.
+# step NAME FILE PERCENT COMMAND...: runs a command until PERCENT of the limit have passed, and no longer.
 step() {
-  local name=$1 file=$2 portion=$3 code begun seconds
+  local name=$1 file=$2 seconds code begun
+  seconds=$(remaining "$3")
   shift 3
   begun=$(date +%s)
-  if [ "$(left)" -le 0 ]; then
+  if [ "$seconds" -lt 1 ]; then
     code=124
   else
-    seconds=$(share "$portion")
-    timeout --kill-after=10 "$seconds" "$@" >"$out/$file" 2>"$out/$name.log"
+    timeout --kill-after=5 "$seconds" "$@" >"$file" 2>"$name.log"
     code=$?
   fi
   if [ "$code" -ne 0 ] && [ "$status" -eq 0 ]; then status=$code; fi
@@ -63,36 +65,38 @@ step() {
   echo "$name: exit $code after $(($(date +%s) - begun)) s" >&2
 }
 
-# Whether the program has a verb.
-has() { "${cytonet[@]}" "$1" --help >/dev/null 2>&1; }
-
 kernel=()
 if [ -n "${KERNEL:-}" ]; then kernel=("$KERNEL"); fi
 most=()
 if [ -n "${BENCH_MAX_FLOPS:-}" ]; then most=(--max-flops "$BENCH_MAX_FLOPS"); fi
 
-step doctor doctor.json 15 "${cytonet[@]}" doctor --format json
-step check check.jsonl 35 "${cytonet[@]}" check --format jsonl "${kernel[@]}"
-if has profile; then
-  step profile-train profile-train.json 15 "${cytonet[@]}" profile train "${model[@]}" --format json --html "$out/profile-train.html" --force
-  step profile-embed profile-embed.json 10 "${cytonet[@]}" profile embed "${model[@]}" --format json --html "$out/profile-embed.html" --force
-fi
-# The bench and the tuner end between two cases; the timeout is for one that never ends.
-seconds=$(share 25)
-step bench bench.json 35 "${cytonet[@]}" bench --format json --seconds "$((seconds > 5 ? seconds - 3 : 3))" "${most[@]}" "${kernel[@]}"
-seconds=$(($(left) * 3 / 4))
-if [ "$seconds" -gt 10 ]; then
-  step tune tune.json 100 "${cytonet[@]}" tune --format json --store "$out/tuned.json" --minutes "$(awk "BEGIN { print $seconds / 60 }")" --timeout 20 "${most[@]}" "${kernel[@]}"
-  # A trained step with what was found: what tuning gains in all.
-  if has profile && [ -f "$out/tuned.json" ]; then
-    export CYTONET_TUNED="$out/tuned.json"
-    step profile-tuned profile-tuned.json 20 "${cytonet[@]}" profile train "${model[@]}" --format json
-  fi
+step doctor doctor.json 8 "${cytonet[@]}" doctor --format json
+step check check.jsonl 46 "${cytonet[@]}" check --format jsonl "${kernel[@]}"
+step profile-train profile-train.json 53 "${cytonet[@]}" profile train "${model[@]}" --format json --html profile-train.html --trace trace-train.json --force
+step profile-embed profile-embed.json 58 "${cytonet[@]}" profile embed "${model[@]}" --format json --html profile-embed.html --force
+step bench-model bench-model.json 70 "${cytonet[@]}" bench model "${models[@]}" --format json --seconds "$(within 66)"
+step bench bench.json 86 "${cytonet[@]}" bench --format json --seconds "$(within 84)" "${most[@]}" "${kernel[@]}"
+step tune tune.json 96 "${cytonet[@]}" tune --format json --store tuned.json --minutes "$(awk "BEGIN { print $(within 94) / 60 }")" --timeout 20 "${most[@]}" "${kernel[@]}"
+# A training step with what was found: what tuning gains in all.
+if [ -f tuned.json ]; then
+  export CYTONET_TUNED=tuned.json
+  step profile-tuned profile-tuned.json 100 "${cytonet[@]}" profile train "${model[@]}" --format json
 fi
 
+# On what all of it ran, from the first file that says so.
+device=$(
+  "${NODE:-node}" -e '
+    for (const file of ["profile-train.json", "profile-embed.json", "bench-model.json", "bench.json"]) {
+      try {
+        const { device } = JSON.parse(require("node:fs").readFileSync(file, "utf8"));
+        console.log(JSON.stringify({ adapter: device.adapter, driver: device.driver }).slice(1, -1) + ",");
+        break;
+      } catch {}
+    }'
+)
 (
   IFS=,
-  echo "{\"date\":\"$(date -u +%Y-%m-%dT%H:%M:%SZ)\",\"seconds\":$(($(date +%s) - start)),\"steps\":[${steps[*]}]}"
-) >"$out/run.json"
+  echo "{${device}\"date\":\"$(date -u +%Y-%m-%dT%H:%M:%SZ)\",\"seconds\":$(($(date +%s) - start)),\"steps\":[${steps[*]}]}"
+) >run.json
 echo "results: $out" >&2
 exit "$status"

@@ -13,6 +13,7 @@ export { checkGradient } from "./ops/gradcheck.ts";
 export type { GradientCase } from "./ops/gradient-case.ts";
 export { GRADIENT_CASES } from "./ops/cases.ts";
 export { profile, type ProfileOptions, type ProfileReport, type ProfileRow } from "./profile/profile.ts";
+export { benchModels, columnsOf, type ModelBenchOptions, type ModelBenchReport, type ModelBenchRow } from "./profile/model-bench.ts";
 export { createEmbeddingSubject, createTrainingSubject, type Subject } from "./profile/subjects.ts";
 export { toTrace, type TraceDocument } from "./profile/trace.ts";
 export { renderProfile } from "./profile/page.ts";

@@ -49,6 +49,16 @@ export function wholeNumber(flag: string, least: number): (text: string) => numb
   };
 }
 
+/** A parser of words with commas between them. */
+export function listOf(text: string): readonly string[] {
+  return text.split(",").map((part) => part.trim()).filter((part) => part !== "");
+}
+
+/** A parser of whole numbers from 1 with commas between them. */
+export function wholeNumbers(flag: string): (text: string) => readonly number[] {
+  return (text) => listOf(text).map(wholeNumber(flag, 1));
+}
+
 /** A parser of a share from 0, written as `5%` or `0.05`. */
 export function share(flag: string): (text: string) => number {
   return (text) => {

@@ -1,8 +1,9 @@
 // The verbs as people see them: examples, arguments, options. What a verb does is loaded when it runs, so that help answers at once.
 import { Option, type Command } from "commander";
 import { EXIT_CODES, UserError } from "../errors.ts";
-import { CHECK_MODES, FORMATS, collect, oneOf, numberWithin, positiveNumber, share, wholeNumber, type CheckMode, type Format } from "./arguments.ts";
+import { CHECK_MODES, FORMATS, collect, oneOf, listOf, numberWithin, positiveNumber, share, wholeNumber, wholeNumbers, type CheckMode, type Format } from "./arguments.ts";
 import type { BenchFlags, CompareFlags } from "./verbs/bench.ts";
+import type { BenchModelFlags } from "./verbs/bench-model.ts";
 import type { CheckFlags } from "./verbs/check.ts";
 import type { DemoFlags } from "./verbs/demo.ts";
 import type { DoctorFlags } from "./verbs/doctor.ts";
@@ -212,6 +213,7 @@ export function addVerbs(program: Command): void {
         "cytonet bench layer-norm --set WIDTH=32,64,128,256",
         "cytonet bench matmul --dtype f32 --format json --output before.json",
         "cytonet bench compare before.json after.json --fail-on 5%",
+        "cytonet bench model --preset tiny --batch 64",
       ])
         .argument("[name]", "part of a kernel's or a case's name")
         .option("--set <name=values>", "sweep a size or a constant: a list, from:to:step or from:to:*factor; may be repeated", collect)
@@ -253,6 +255,18 @@ export function addVerbs(program: Command): void {
       .option("--fail-on <share>", "by how much a row may be slower, as 5% or 0.05", share("--fail-on"), 0.05),
     // What both verbs know, the outer one takes, wherever it stands.
   ).action(async (before: string, after: string, _own: CompareFlags, command: Command) => (await import("./verbs/bench.ts")).runCompare(before, after, command.optsWithGlobals<CompareFlags>()));
+
+  withOutput(
+    addVerb(bench, "model", "measure models: patches a second of inference and training, share of the device's roofs, memory", [
+      "cytonet bench model --preset tiny --batch 64",
+      "cytonet bench model --preset r50,vit-s --patch 224,512 --batch 8,32 --dtype f16 --format csv",
+    ])
+      .option("--preset <names>", "models, with commas between them: tiny, vit-tiny, r50, vit-s, vit-b, hybrid, rfb (default: tiny,vit-tiny)", listOf)
+      .option("--patch <px>", "sides of the patches, with commas between them (default: 64)", wholeNumbers("--patch"))
+      .option("--batch <n>", "patches of an inference and of a step, with commas between them (default: 64); halved where they find no memory", wholeNumbers("--batch"))
+      .option("--mode <mode>", "infer or train (default: both)", oneOf("--mode", ["infer", "train"])),
+    // What both verbs know, the outer one takes, wherever it stands.
+  ).action(async (_own: BenchModelFlags, command: Command) => (await import("./verbs/bench-model.ts")).runBenchModel(command.optsWithGlobals<BenchModelFlags>()));
 
   withOutput(
     withAdapter(

@@ -1,7 +1,7 @@
 // What `cytonet doctor` looks at: this machine from Node to a kernel that runs, each with what to do where something is missing.
 import { readFile, statfs } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { availableParallelism, freemem, totalmem } from "node:os";
+import { availableParallelism, freemem, homedir, totalmem } from "node:os";
 import { dirname } from "node:path";
 import * as catalogue from "../../kernels/index.ts";
 import { layerNorm, matmul, reduce, softmax } from "../../kernels/index.ts";
@@ -71,15 +71,21 @@ export async function lookAtDisk(): Promise<Finding> {
 }
 
 /** The folder that the program would unpack into: the first that can be written to. */
+/** A path without the name of the user, whom a report that is passed on need not tell. */
+function shorten(path: string): string {
+  const home = homedir();
+  return path === home || path.startsWith(`${home}/`) ? `~${path.slice(home.length)}` : path;
+}
+
 export async function lookAtCache(): Promise<Finding> {
   const refused: string[] = [];
   for (const { path } of cacheFolders()) {
     const room = await roomAt(path);
     if (room === undefined || !(await isWritable(path))) {
-      refused.push(path);
+      refused.push(shorten(path));
       continue;
     }
-    const found = `${formatBytes(room)} free at ${path}${refused.length > 0 ? `; not writable: ${refused.join(", ")}` : ""}`;
+    const found = `${formatBytes(room)} free at ${shorten(path)}${refused.length > 0 ? `; not writable: ${refused.join(", ")}` : ""}`;
     if (room < LEAST_CACHE) return warn("cache", found, "free some space, or set CYTONET_CACHE to a folder on another disk");
     return refused.length > 0 ? warn("cache", found, "set CYTONET_CACHE to a folder that lasts: what lies there may be gone tomorrow") : pass("cache", found);
   }

@@ -11,6 +11,7 @@ import { sum } from "../../src/ops/reduce.ts";
 import { account } from "../../src/profile/accounting.ts";
 import { renderProfile } from "../../src/profile/page.ts";
 import { printProfile } from "../../src/profile/print.ts";
+import { benchModels, columnsOf } from "../../src/profile/model-bench.ts";
 import { groupSpans, profile, type ProfileReport } from "../../src/profile/profile.ts";
 import { toTrace, type TraceSpan } from "../../src/profile/trace.ts";
 import { useEngine } from "../support/engine.ts";
@@ -118,6 +119,7 @@ describe("a plan on a device", () => {
   test("as a trace obeys the schema", () => {
     const trace = JSON.parse(JSON.stringify(toTrace(report))) as ReturnType<typeof toTrace>;
     const lanes = new Set<string>();
+    let last = 0;
     for (const event of trace.traceEvents) {
       expect(typeof event.name).toBe("string");
       expect(Number.isInteger(event.pid) && Number.isInteger(event.tid)).toBe(true);
@@ -128,6 +130,8 @@ describe("a plan on a device", () => {
       expect(event.ph).toBe("X");
       expect(event.ts >= 0 && event.dur >= 0 && Number.isFinite(event.ts + event.dur)).toBe(true);
       expect(lanes).toContain(`${event.pid}/${event.tid}`);
+      expect(event.ts).toBeGreaterThanOrEqual(last);
+      last = event.ts;
     }
     const spans = trace.traceEvents.filter((event): event is TraceSpan => event.ph === "X");
     expectNesting(spans);
@@ -152,5 +156,23 @@ describe("a plan on a device", () => {
     const lines = printProfile(report).split("\n");
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
     for (const { name } of report.rows) expect(lines.some((line) => line.endsWith(` ${name}`))).toBe(true);
+  });
+
+  test("and models are benched: patches a second in timm's columns; a batch that is none is refused by itself", async () => {
+    const sizes = { presets: ["tiny"], sizes: [32], precisions: ["f32"], settings: { "batch.groupSize": 4 }, runs: 2 } as const;
+    const { rows, left } = await benchModels(engine(), { ...sizes, batches: [4, 6], modes: ["infer", "train"] });
+    expect(left).toEqual([]);
+    expect(rows.map(({ modes }) => [modes.infer?.batch, modes.train?.batch])).toEqual([[4, 4], [6, undefined]]);
+    expect(rows[1]!.refused.train).toMatch(/a batch of 6 patches, expected a multiple of 4/);
+    const { infer, train } = rows[0]!.modes;
+    for (const one of [infer!, train!]) {
+      expect(one.patchesPerSecond).toBeCloseTo(4e3 / one.milliseconds, 6);
+      expect(one.p25 <= one.milliseconds && one.milliseconds <= one.p75 && one.ofRoof > 0 && one.idle >= 0 && one.idle < 1).toBe(true);
+    }
+    // A step keeps gradients, moments and activations, an inference only what the next layer needs.
+    expect(train!.bytes).toBeGreaterThan(infer!.bytes);
+    const cells = columnsOf(rows[0]!);
+    expect(Object.keys(cells)).toEqual(expect.arrayContaining(["model", "infer_samples_per_sec", "infer_step_time", "infer_batch_size", "infer_img_size", "infer_gmacs", "train_samples_per_sec", "train_step_time", "train_batch_size", "train_img_size", "param_count"]));
+    expect(cells).toMatchObject({ model: "tiny", infer_batch_size: 4, infer_img_size: 32, param_count: Number((rows[0]!.parameters / 1e6).toPrecision(4)) });
   });
 });

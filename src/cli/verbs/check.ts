@@ -67,7 +67,7 @@ interface Tally {
 }
 
 function headOf(device: Fingerprint): Record<string, unknown> {
-  return { adapter: device.adapter, driver: device.driver, features: device.features };
+  return { date: new Date().toISOString(), adapter: device.adapter, driver: device.driver, features: device.features };
 }
 
 async function runTasks(engine: Engine, tasks: readonly Task[], flags: CheckFlags, stop: Stop, progress: ProgressLine): Promise<Report> {

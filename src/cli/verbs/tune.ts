@@ -98,7 +98,7 @@ async function runTuner(pattern: string | undefined, store: string, flags: TuneF
     progress.end("");
     const rows = report.entries.map(toRow);
     const summary = { tuned: report.entries.length, faster: report.entries.filter(({ ratio }) => ratio < 1).length, known: report.known, left: report.left, failed: report.failures.length };
-    const head = { adapter: fingerprint.adapter, driver: fingerprint.driver, store };
+    const head = { date: new Date().toISOString(), adapter: fingerprint.adapter, driver: fingerprint.driver, store };
     await emit(flags.format === "table" ? printEntries(report.entries) : formatRows(flags.format, SCHEMA, rows, { head, tail: { complete: report.left === 0, summary, failures: report.failures } }), flags.output);
     process.stderr.write(`${summary.tuned} tuned, ${summary.faster} of them faster than the kernel's own choice; ${summary.known} known already, ${summary.failed} candidates failed; kept in ${store}\n`);
     if (report.left > 0) process.stderr.write(`${report.left} problems are not finished; the same command goes on with them\n`);
