@@ -31,6 +31,7 @@ interface Entrant {
   readonly notes: string[];
 }
 
+/** An engine's turn: long enough for many runs of a short case. */
 const SLOT_MS = 80;
 const MAX_ROUNDS = 25;
 const MIN_ROUNDS = 3;
@@ -60,7 +61,7 @@ export async function benchCase(problem: Case, adapter: string, workers: readonl
     if (distance.error > tolerance) results[worker.name] = { verdict: "wrong", ms: milliseconds, reason: `relative error ${distance.error.toExponential(1)}: ${distance.at}`, ...common };
     else if (times && times.length > 0) {
       const { median, mad } = summarise(times);
-      results[worker.name] = { verdict: "right", ms: median, spread: mad / median, rounds: times.length, ...common };
+      results[worker.name] = { verdict: "right", ms: median, spread: mad / median, fastest: Math.min(...times), rounds: times.length, ...common };
     } else results[worker.name] ??= { verdict: "failed", ms: null, reason: "not timed", ...common };
   }
   for (const worker of workers) await worker.ask({ op: "release" }, settings.limitSeconds).catch(() => worker.stop());
@@ -84,10 +85,10 @@ async function enter(problem: Case, worker: Worker, truth: Truth, tolerance: num
         const outputs = await worker.ask({ op: "outputs" }, limitSeconds);
         const distance = await truth.judge(outputs);
         // The first run may still compile; the second tells the time.
-        const first = await worker.ask({ op: "run", repeats: 1 }, limitSeconds);
+        const first = await worker.ask({ op: "run", milliseconds: 0 }, limitSeconds);
         const slow = first.milliseconds[0]! > 1e3 * maxRunSeconds;
-        const timed = slow ? first : await worker.ask({ op: "run", repeats: 1 }, limitSeconds);
-        const milliseconds = timed.milliseconds[0]!;
+        const timed = slow ? first : await worker.ask({ op: "run", milliseconds: SLOT_MS }, limitSeconds);
+        const milliseconds = summarise(timed.milliseconds).median;
         const entrant: Entrant = { worker, form, milliseconds, distance: worse(distance, distanceOfRead(problem, timed.read, outputs)), outputs, notes };
         const wrong = entrant.distance.error > tolerance;
         if (forms.length > 1) notes.push(`${form}: ${wrong ? `wrong (${entrant.distance.error.toExponential(1)}), ` : ""}${milliseconds.toPrecision(3)} ms`);
@@ -107,8 +108,7 @@ async function enter(problem: Case, worker: Worker, truth: Truth, tolerance: num
     if (best && best.distance.error <= tolerance && best.form !== ready) {
       await worker.ask({ op: "release" }, limitSeconds);
       await worker.ask({ op: "prepare", problem, form: best.form }, limitSeconds);
-      // A step's first run is from its beginning, and counts.
-      await worker.ask({ op: "run", repeats: 2 }, limitSeconds);
+      await worker.ask({ op: "run", milliseconds: 0 }, limitSeconds);
     }
   } catch (error) {
     return { verdict: "failed", ms: null, reason: messageOf(error) };
@@ -184,8 +184,7 @@ async function crossExamine(entrants: readonly Entrant[], truth: Truth): Promise
 /** Rounds in which every engine has its turn, each round begun by another. Gives the median of each turn. */
 async function timeInTurns(entrants: readonly Entrant[], settings: BenchSettings, results: Record<string, EngineResult>): Promise<Map<string, number[]>> {
   const samples = new Map<string, number[]>(entrants.map(({ worker }) => [worker.name, []]));
-  const repeats = ({ milliseconds }: Entrant) => Math.min(50, Math.max(1, Math.round(SLOT_MS / milliseconds)));
-  const round = entrants.reduce((sum, entrant) => sum + repeats(entrant) * entrant.milliseconds, 0);
+  const round = entrants.reduce((sum, { milliseconds }) => sum + Math.max(SLOT_MS, milliseconds), 0);
   const rounds = Math.min(MAX_ROUNDS, Math.max(MIN_ROUNDS, Math.floor((1e3 * settings.seconds) / Math.max(1, round))));
   const fallen = new Set<Entrant>();
   for (let i = 0; i < rounds; i++)
@@ -193,7 +192,7 @@ async function timeInTurns(entrants: readonly Entrant[], settings: BenchSettings
       const entrant = entrants[(i + j) % entrants.length]!;
       if (fallen.has(entrant) || settings.stopped()) continue;
       try {
-        const { milliseconds } = await entrant.worker.ask({ op: "run", repeats: repeats(entrant) }, settings.limitSeconds);
+        const { milliseconds } = await entrant.worker.ask({ op: "run", milliseconds: SLOT_MS }, settings.limitSeconds);
         samples.get(entrant.worker.name)!.push(summarise(milliseconds).median);
       } catch (error) {
         fallen.add(entrant);

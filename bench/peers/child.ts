@@ -102,11 +102,12 @@ function createAnswerer(engine: Engine | undefined): (request: Request) => Promi
       case "run": {
         const milliseconds: number[] = [];
         let read: readonly number[] = [];
-        for (let i = 0; i < request.repeats; i++) {
+        const end = performance.now() + request.milliseconds;
+        do {
           const began = performance.now();
           read = await current().run();
           milliseconds.push(performance.now() - began);
-        }
+        } while (performance.now() < end);
         return { milliseconds, read };
       }
       case "release":

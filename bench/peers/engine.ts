@@ -39,7 +39,8 @@ export type Request =
   | { readonly op: "forms"; readonly problem: Case }
   | { readonly op: "prepare"; readonly problem: Case; readonly form: string }
   | { readonly op: "outputs" }
-  | { readonly op: "run"; readonly repeats: number }
+  /** Runs until so many milliseconds have passed, at least once. */
+  | { readonly op: "run"; readonly milliseconds: number }
   | { readonly op: "release" }
   | { readonly op: "truth"; readonly problem: Case; readonly slice: number };
 

@@ -85,10 +85,10 @@ async function main(args: readonly string[]): Promise<ExitCode> {
   const workers = names.map((name) => createWorker(name, () => adapter));
   const judge = createWorker("judge", () => "");
   let signal: "SIGINT" | "SIGTERM" | undefined;
-  const stopAll = () => [...workers, judge].forEach((worker) => worker.stop());
+  const closeAll = () => [...workers, judge].forEach((worker) => worker.close());
   const onSignal = (which: "SIGINT" | "SIGTERM") => {
     signal = which;
-    stopAll();
+    closeAll();
   };
   process.on("SIGINT", onSignal);
   process.on("SIGTERM", onSignal);
@@ -120,8 +120,11 @@ async function main(args: readonly string[]): Promise<ExitCode> {
       // What is measured is kept, whatever becomes of the rest.
       if (options.out !== undefined) writeFileSync(options.out, renderRows(rows, options.format, (line) => line));
     }
+  } catch (error) {
+    // A signal ends the processes under whoever waits for one.
+    if (signal === undefined) throw error;
   } finally {
-    stopAll();
+    closeAll();
     progress.end("");
   }
   const text = renderRows(rows, options.format, (line) => paint("red", line, process.stdout));

@@ -8,6 +8,8 @@ export interface EngineResult {
   readonly ms: number | null;
   /** Median absolute deviation of the turns, as a share of the median. */
   readonly spread?: number;
+  /** The fastest turn: what other programs on the machine disturbed least. */
+  readonly fastest?: number;
   readonly rounds?: number;
   /** Largest relative error. */
   readonly error?: number;

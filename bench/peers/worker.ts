@@ -18,7 +18,10 @@ export interface Worker {
   start(): Promise<{ readonly description: string; readonly adapter: string }>;
   /** Throws EngineFailure: where the engine cannot, where its process dies, and where it takes longer than the limit, which ends its process. */
   ask<R extends Request>(request: R, limitSeconds: number): Promise<Answers[R["op"]]>;
+  /** Ends the process; the next question starts another. */
   stop(): void;
+  /** Ends it for good. */
+  close(): void;
 }
 
 const START_SECONDS = 60;
@@ -29,6 +32,7 @@ export function createWorker(name: string, adapter: () => string): Worker {
   let child: ChildProcess | undefined;
   let said = "";
   let opened: { description: string; adapter: string } | undefined;
+  let closed = false;
 
   const stop = (): void => {
     child?.kill("SIGKILL");
@@ -60,6 +64,7 @@ export function createWorker(name: string, adapter: () => string): Worker {
     });
 
   const start = async () => {
+    if (closed) throw new EngineFailure("the bench is ending");
     if (child && opened) return opened;
     said = "";
     child = fork(fileURLToPath(new URL("child.js", import.meta.url)), [name, adapter()], { serialization: "advanced", stdio: ["ignore", "ignore", "pipe", "ipc"] });
@@ -80,5 +85,9 @@ export function createWorker(name: string, adapter: () => string): Worker {
       return reply.answer as Answers[R["op"]];
     },
     stop,
+    close() {
+      closed = true;
+      stop();
+    },
   };
 }
