@@ -1,4 +1,4 @@
-// Which checks there are: the cases of every variant and type, sizes around its tiles, shapes drawn by seed, other constants, other orders.
+// Which checks there are: the cases of every variant and type, sizes around its tiles, shapes drawn by seed, other constants, other orders, indices watched.
 import { chooseBlueprint, constantsOf, tryVariant } from "../kernel/blueprint.ts";
 import { activeArgs, completeNumbers, elementCount, type Kernel, type Numbers, type Traits } from "../kernel/define.ts";
 import { keyOfSeed, randomStream, type RandomStream } from "../kernel/rng.ts";
@@ -18,6 +18,8 @@ export interface CheckCase {
   readonly name: string;
   /** Whether the invocations of a workgroup change places, so that none finds its neighbours in its own subgroup: see check-order.ts. */
   readonly scattered?: boolean;
+  /** Whether it is not the results that are looked at but the indices, each held to the end of its array: see check-bounds.ts. */
+  readonly watched?: boolean;
 }
 
 export interface ListOptions {
@@ -58,7 +60,7 @@ export function listChecks(kernel: Kernel, options: ListOptions = {}): CheckCase
       }
       if (ragged && traits) {
         own.push(...drawShapes(declared, traits));
-        if (dtype === "f32") own.push(...otherConstants(declared, traits), ...otherOrders(declared, traits));
+        if (dtype === "f32") own.push(...otherConstants(declared, traits), ...otherOrders(declared, traits), ...watchedIndices(declared, traits));
       }
       checks.push(...new Map(own.map((check) => [checkId(check), check])).values());
     }
@@ -91,8 +93,8 @@ export function selectQuick(checks: readonly CheckCase[], traits: Traits): Check
 /** `matmul.naive f32 +bias m=1 n=1 k=1 seed=1`: what `cytonet check --only` takes to run exactly this again. */
 export function checkId(check: CheckCase): string {
   const params = Object.entries(check.params ?? {}).map(([name, value]) => ` ${name}=${value}`).join("");
-  const scattered = check.scattered ? " scattered" : "";
-  return `${check.kernel.name}.${check.variant} ${check.dtype}${check.flags.map((f) => ` +${f}`).join("")}${params}${scattered} ${printNumbers(check.numbers)} seed=${check.seed}`;
+  const how = (check.scattered ? " scattered" : "") + (check.watched ? " watched" : "");
+  return `${check.kernel.name}.${check.variant} ${check.dtype}${check.flags.map((f) => ` +${f}`).join("")}${params}${how} ${printNumbers(check.numbers)} seed=${check.seed}`;
 }
 
 function isSmall({ kernel, numbers, flags }: CheckCase, flops: number, elements: number): boolean {
@@ -187,6 +189,11 @@ function otherOrders(declared: readonly CheckCase[], traits: Traits): CheckCase[
   const forms = byForm(declared).map((cases) => cases.filter((check) => isTaken(check, traits))).filter((cases) => cases.length > 0);
   const last = (forms[0] ?? []).slice(-1);
   return [...last, ...drawShapes(last, traits)].map((check) => ({ ...check, scattered: true }));
+}
+
+/** Shapes of every form with its indices watched: the last declared and those that are drawn. */
+function watchedIndices(declared: readonly CheckCase[], traits: Traits): CheckCase[] {
+  return byForm(declared).flatMap((cases) => [...cases.filter((check) => isTaken(check, traits)).slice(-1), ...drawShapes(cases, traits)].map((check) => ({ ...check, watched: true })));
 }
 
 /** Cases by their flags, those with the fewest first. */

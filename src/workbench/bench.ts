@@ -110,7 +110,7 @@ async function checkEdit(engine: Engine, kernel: Kernel, { blueprint }: Workpiec
   const { traits } = engine.device;
   const own = [...blueprint.flags].sort().join();
   const form = ({ flags }: CheckCase) => [...flags].sort().join();
-  const known = listChecks(kernel, { ragged: true, traits }).filter(({ variant, dtype, scattered }) => variant === blueprint.variant && dtype === blueprint.dtype && !scattered);
+  const known = listChecks(kernel, { ragged: true, traits }).filter(({ variant, dtype, scattered, watched }) => variant === blueprint.variant && dtype === blueprint.dtype && !scattered && !watched);
   const problemOfCheck = (check: CheckCase) => ({ kernel, numbers: completeNumbers(kernel, check.numbers), flags: new Set(check.flags), dtype: check.dtype });
   const runs = known.filter((check) => check.params === undefined && "blueprint" in tryVariant(problemOfCheck(check), traits, check.variant, {}));
   const size = (check: CheckCase) => kernel.flops(completeNumbers(kernel, check.numbers));

@@ -78,6 +78,24 @@ describe("a mutant is named", () => {
   });
 });
 
+test.each([
+  ["in storage, that counts for nothing", scale, "naive", "let", (source: string) => source.replace(/^(\s*)y\[i\] = (.*)$/m, "$1if (x[i + u.n] > 2.0e38) { return; }\n$1y[i] = $2"), /scale astray\.naive\.wgsl:\d+: index \d+ of x, which has \d+ elements/],
+  ["in workgroup memory", softmax, "workgroup", "tree", (source: string) => source.replace("tree[t] =", "tree[t + 1u] ="), /softmax astray\.workgroup\.wgsl:\d+: index \d+ of tree, which has \d+ elements/],
+  ["in a function", conv2d, "direct", "near[i]", (source: string) => source.replace("near[i]", "near[i + 1u]"), /conv2d astray\.direct\.wgsl:\d+: index 4 of near, which has 4 elements/],
+] as const)("an index that goes astray %s is named", async (_, kernel, variant, piece, edit, words) => {
+  expect(kernel.variants[variant]!.source).toContain(piece);
+  const edited = edit(kernel.variants[variant]!.source);
+  expect(edited).not.toBe(kernel.variants[variant]!.source);
+  const mutant: Kernel = { ...kernel, name: `${kernel.name} astray`, variants: { ...kernel.variants, [variant]: { ...kernel.variants[variant]!, source: edited } } };
+  const checks = listChecks(mutant, { ragged: true, traits: engine().device.traits }).filter((check) => check.watched && check.variant === variant && check.flags.length === 0).slice(0, 4);
+  expect(checks.length).toBeGreaterThan(1);
+  const results = [];
+  for (const check of checks) results.push(await runCheck(engine(), check));
+  expect(results.map(({ reason }) => reason).join("\n")).toMatch(words);
+  // The kernel as it is passes all of them.
+  for (const check of checks) expect((await runCheck(engine(), { ...check, kernel })).status).toBe("passed");
+});
+
 test("the text of every template has the barriers it needs, and all but one that could go are needed", () => {
   const unneeded: string[] = [];
   const lint = (kernel: Kernel, variant: string) =>
