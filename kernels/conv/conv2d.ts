@@ -3,6 +3,7 @@ import { ceilDiv, defineKernel, read, when, write } from "../../src/kernel/defin
 import { activationOf } from "../../src/kernel/special.ts";
 import { libraries } from "../lib/index.ts";
 import broadcast from "./conv2d.broadcast.wgsl?raw";
+import channels from "./conv2d.channels.wgsl?raw";
 import depthwise from "./conv2d.depthwise.wgsl?raw";
 import direct from "./conv2d.direct.wgsl?raw";
 import naive from "./conv2d.naive.wgsl?raw";
@@ -65,8 +66,15 @@ export const conv2d = defineKernel({
       needs: ["subgroups"],
       legal: ({ cg, og }, traits, _, constant) => cg % 4 === 0 && og % 4 === 0 && broadcastWidth(traits, constant("WIDTH")),
     },
+    channels: {
+      source: channels,
+      grid: ({ b, oh, ow, og, groups }, constant) => [ceilDiv(og, 4 * constant("SG")), ceilDiv(b * oh * ow, 16), groups],
+      specialize: { SG: (_, { subgroupMin }) => subgroupMin },
+      needs: ["subgroups"],
+      legal: ({ cg, og }, traits) => cg % 4 === 0 && og % 4 === 0 && broadcastWidth(traits, traits.subgroupMin),
+    },
   },
-  choose: preferVariants(["broadcast", "thin", "direct"], ["tiled", "direct"]),
+  choose: preferVariants(["broadcast", "thin", "direct"], ["tiled", "direct"], "og"),
   flops: convFlops,
   builtins: { exp: 16, division: 2, erf: 1 },
   reference({ x, w, y, bias, residual }, n, { round, has }) {

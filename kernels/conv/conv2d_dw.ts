@@ -2,6 +2,7 @@
 import { as, ceilDiv, defineKernel, read, when, write } from "../../src/kernel/define.ts";
 import { libraries } from "../lib/index.ts";
 import broadcast from "./conv2d_dw.broadcast.wgsl?raw";
+import channels from "./conv2d_dw.channels.wgsl?raw";
 import depthwise from "./conv2d_dw.depthwise.wgsl?raw";
 import direct from "./conv2d_dw.direct.wgsl?raw";
 import naive from "./conv2d_dw.naive.wgsl?raw";
@@ -71,8 +72,15 @@ export const conv2dDw = defineKernel({
       needs: ["subgroups"],
       legal: ({ cg, og }, traits, _, constant) => cg % 4 === 0 && og % 4 === 0 && broadcastWidth(traits, constant("WIDTH")),
     },
+    channels: {
+      source: channels,
+      grid: ({ fh, fw, cg, og, groups, splits }, constant) => [ceilDiv(og, 4 * constant("SG")) * groups, ceilDiv(fh * fw * (cg / 4), 4), splits],
+      specialize: { SG: (_, { subgroupMin }) => subgroupMin },
+      needs: ["subgroups"],
+      legal: ({ cg, og }, traits) => cg % 4 === 0 && og % 4 === 0 && broadcastWidth(traits, traits.subgroupMin),
+    },
   },
-  choose: preferVariants(["broadcast", "thin", "direct"], ["tiled", "direct"]),
+  choose: preferVariants(["broadcast", "thin", "direct"], ["tiled", "direct"], "og"),
   flops: convFlops,
   reference({ x, dy, parts }, n, { round }) {
     const lines = n.b * n.oh;

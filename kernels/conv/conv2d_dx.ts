@@ -2,6 +2,7 @@
 import { ceilDiv, defineKernel, read, when, write } from "../../src/kernel/define.ts";
 import { libraries } from "../lib/index.ts";
 import broadcast from "./conv2d_dx.broadcast.wgsl?raw";
+import channels from "./conv2d_dx.channels.wgsl?raw";
 import depthwise from "./conv2d_dx.depthwise.wgsl?raw";
 import direct from "./conv2d_dx.direct.wgsl?raw";
 import naive from "./conv2d_dx.naive.wgsl?raw";
@@ -67,8 +68,15 @@ export const conv2dDx = defineKernel({
       needs: ["subgroups"],
       legal: ({ cg, og }, traits, _, constant) => cg % 4 === 0 && og % 4 === 0 && broadcastWidth(traits, constant("WIDTH")),
     },
+    channels: {
+      source: channels,
+      grid: ({ b, ih, iw, cg, groups, strideH, strideW }, constant) => [ceilDiv(cg, 4 * constant("SG")), ceilDiv(b * ceilDiv(ih, strideH) * ceilDiv(iw, strideW), 16), groups * strideH * strideW],
+      specialize: { SG: (_, { subgroupMin }) => subgroupMin },
+      needs: ["subgroups"],
+      legal: ({ cg, og }, traits) => cg % 4 === 0 && og % 4 === 0 && broadcastWidth(traits, traits.subgroupMin),
+    },
   },
-  choose: preferVariants(["broadcast", "direct"], ["tiled", "direct"]),
+  choose: preferVariants(["broadcast", "direct"], ["tiled", "direct"], "cg"),
   flops: convFlops,
   reference({ dy, w, dx, residual }, n, { round, has }) {
     for (let z = 0; z < n.b; z++)

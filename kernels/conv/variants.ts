@@ -1,5 +1,5 @@
 // Which variant of a convolution kernel suits which problem and device.
-import type { Choice, Traits } from "../../src/kernel/define.ts";
+import { ceilDiv, type Choice, type Traits } from "../../src/kernel/define.ts";
 import type { ConvNumbers } from "./problem.ts";
 
 /** Whether every channel has a filter of its own, in fours. */
@@ -12,7 +12,18 @@ export function broadcastWidth({ subgroupMin, subgroupMax }: Traits, width: numb
   return subgroupMin === subgroupMax && subgroupMin >= 4 && width % subgroupMin === 0;
 }
 
-/** Chooses registers and subgroups where barriers are dear, workgroup memory where they are cheap; depthwise kernels where they fit. */
-export function preferVariants(dear: readonly string[], cheap: readonly string[]): (numbers: ConvNumbers, traits: Traits) => readonly Choice[] {
-  return (_, { barriers }) => ["depthwise", ...(barriers === "dear" ? dear : cheap)].map((variant) => ({ variant }));
+/** Whether the lanes of a subgroup, four channels each, are mostly of use for so many channels of a group. */
+function fillsLanes(channels: number, { subgroupMin }: Traits): boolean {
+  return channels >= 3 * subgroupMin * ceilDiv(channels, 4 * subgroupMin);
+}
+
+/**
+ * Chooses registers and subgroups where barriers are dear, workgroup memory where they are cheap; depthwise kernels where they fit, and
+ * `channels` where the channels that its lanes take, `across`, fill them.
+ */
+export function preferVariants(dear: readonly string[], cheap: readonly string[], across: "cg" | "og"): (numbers: ConvNumbers, traits: Traits) => readonly Choice[] {
+  return (numbers, traits) => {
+    const best = traits.barriers === "dear" ? [...(fillsLanes(numbers[across], traits) ? ["channels"] : []), ...dear] : cheap;
+    return ["depthwise", ...best].map((variant) => ({ variant }));
+  };
 }

@@ -1,5 +1,6 @@
 // Shared WGSL functions, by the name that `//#use` calls them.
 import activation from "./activation.wgsl?raw";
+import block from "./block.wgsl?raw";
 import border from "./border.wgsl?raw";
 import madd from "./madd.wgsl?raw";
 import ncePair from "./nce-pair.wgsl?raw";
@@ -13,4 +14,4 @@ import online from "./online.wgsl?raw";
 import rng from "./rng.wgsl?raw";
 import total from "./total.wgsl?raw";
 
-export const libraries: Readonly<Record<string, string>> = { activation, border, madd, pixel, rows, total, ncePair, noLabel, optim, optimDecide, online, rng, window };
+export const libraries: Readonly<Record<string, string>> = { activation, block, border, madd, pixel, rows, total, ncePair, noLabel, optim, optimDecide, online, rng, window };
