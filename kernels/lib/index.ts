@@ -2,6 +2,9 @@
 import activation from "./activation.wgsl?raw";
 import block from "./block.wgsl?raw";
 import border from "./border.wgsl?raw";
+import matrix from "./matrix.wgsl?raw";
+import matrixEmulated from "./matrix-emulated.wgsl?raw";
+import eight from "./eight.wgsl?raw";
 import madd from "./madd.wgsl?raw";
 import ncePair from "./nce-pair.wgsl?raw";
 import optim from "./optim.wgsl?raw";
@@ -14,4 +17,7 @@ import online from "./online.wgsl?raw";
 import rng from "./rng.wgsl?raw";
 import total from "./total.wgsl?raw";
 
-export const libraries: Readonly<Record<string, string>> = { activation, block, border, madd, pixel, rows, total, ncePair, noLabel, optim, optimDecide, online, rng, window };
+export const libraries: Readonly<Record<string, string>> = { activation, block, border, eight, madd, matrix, pixel, rows, total, ncePair, noLabel, optim, optimDecide, online, rng, window };
+
+/** In place of `libraries.matrix`, for variants that stand in for those with subgroup matrices: the same functions in plain WGSL. */
+export const emulatedMatrix: Readonly<Record<string, string>> = { matrix: matrixEmulated };

@@ -1,8 +1,9 @@
 // The descriptor of matrix multiplication.
-import { ceilDiv, defineKernel, read, when, write } from "../../src/kernel/define.ts";
+import { ceilDiv, type Constants, defineKernel, offersMatrix, read, type Traits, when, write } from "../../src/kernel/define.ts";
 import { activationOf } from "../../src/kernel/special.ts";
-import { libraries } from "../lib/index.ts";
+import { emulatedMatrix, libraries } from "../lib/index.ts";
 import broadcast from "./matmul.broadcast.wgsl?raw";
+import matrix from "./matmul.matrix.wgsl?raw";
 import naive from "./matmul.naive.wgsl?raw";
 import register from "./matmul.register.wgsl?raw";
 import scalar from "./matmul.scalar.wgsl?raw";
@@ -24,6 +25,31 @@ function tilesOf({ batch, m, n }: Sizes, tile: number): number {
 
 /** Workgroups below which a GPU of some size is not filled, so that smaller tiles are the faster ones. */
 const FILLS_A_GPU = 128;
+
+/** Whether rows of both operands and of C are whole vectors of eight halves. */
+function inEights({ m, n, k }: Sizes, flags: ReadonlySet<string>): boolean {
+  return n % 8 === 0 && (flags.has("ta") ? m % 8 === 0 : k % 8 === 0) && (!flags.has("tb") || k % 8 === 0) && k > 0;
+}
+
+/** Bytes of workgroup memory of the matrix variant, as its template declares them. */
+function matrixMemory(constant: Constants): number {
+  const [bm, bn, wn] = [constant("BM"), constant("BN"), constant("WN")];
+  return 16 * Math.max(constant("STAGES") * 5 * (bm + bn), (bm / 64) * (bn / wn) * 16 * (wn / 4 + 1));
+}
+
+const matrixVariant = {
+  source: matrix,
+  params: { BM: [64, 128, 256], BN: [64, 128, 256], WN: [32, 64], STAGES: [1, 2] },
+  dtypes: ["f16"],
+  grid: ({ batch, m, n }: Sizes, constant: Constants) => [ceilDiv(n, constant("BN")), ceilDiv(m, constant("BM")), batch] as const,
+  legal: (numbers: Sizes, { invocations, workgroupMemory }: Traits, flags: ReadonlySet<string>, constant: Constants) => {
+    const [bm, bn, wn, sg] = [constant("BM"), constant("BN"), constant("WN"), constant("SG")];
+    const lanes = (bm / 64) * (bn / wn) * sg;
+    const each = [(4 * bm) / lanes, (4 * bn) / lanes];
+    return inEights(numbers, flags) && lanes <= invocations && each.every((n) => n === 1 || n === 2 || n === 4) && matrixMemory(constant) <= workgroupMemory;
+  },
+  tiles: { m: "BM", n: "BN" },
+} as const;
 
 /** C = act(A · B + bias) + residual for a batch of matrices; a batch of one is shared by all. Sums in f32. */
 export const matmul = defineKernel({
@@ -62,6 +88,14 @@ export const matmul = defineKernel({
       legal: (numbers, { invocations }, flags) => invocations >= 256 && inFours(numbers, flags),
       tiles: { m: "TILE", k: "STEP" },
     },
+    matrix: {
+      ...matrixVariant,
+      needs: ["chromium-experimental-subgroup-matrix", "subgroups"],
+      specialize: { SG: (_numbers, { subgroupMin }) => subgroupMin },
+      legal: (numbers, traits, flags, constant) =>
+        traits.subgroupMin === traits.subgroupMax && [16, 32, 64].includes(traits.subgroupMin) && offersMatrix(traits, { component: "f16", result: "f32", M: 16, N: 16, K: 16 }) && matrixVariant.legal(numbers, traits, flags, constant),
+    },
+    "matrix-emulated": { ...matrixVariant, libraries: emulatedMatrix, standsInFor: "matrix", specialize: { SG: () => 64 } },
     broadcast: {
       source: broadcast,
       needs: ["subgroups"],
@@ -76,8 +110,10 @@ export const matmul = defineKernel({
     // A row or a few: B is read once whatever is done, so the least work per element of B wins.
     if (numbers.m <= 4) return [{ variant: "register", params: { ROWS: 4 } }, { variant: "scalar" }];
     if (barriers === "dear") return [{ variant: "broadcast" }, { variant: "register" }, { variant: "scalar" }];
-    const tiled = tilesOf(numbers, 128) >= FILLS_A_GPU ? ["tile128", "tile64"] : ["tile64"];
-    return [...tiled, "register", "scalar"].map((variant) => ({ variant }));
+    const big = tilesOf(numbers, 128) >= FILLS_A_GPU;
+    const tiled = big ? ["tile128", "tile64"] : ["tile64"];
+    const matrices = big ? [{ variant: "matrix", params: { BM: 128, BN: 128 } }, { variant: "matrix", params: { BM: 128, BN: 128, STAGES: 1 } }, { variant: "matrix" }] : [{ variant: "matrix" }];
+    return [...matrices, ...[...tiled, "register", "scalar"].map((variant) => ({ variant }))];
   },
   flops: ({ batch, m, n, k }) => 2 * batch * m * n * k,
   builtins: { exp: 16, division: 2, erf: 1 },
@@ -122,9 +158,10 @@ export const matmul = defineKernel({
     "shared b": { numbers: { batchA: 3, batchB: 1, m: 9, n: 8, k: 12 } },
     "tiles and a rest": { numbers: { batchA: 1, batchB: 1, m: 131, n: 140, k: 36 } },
     "tiles and a rest, bias silu residual": { numbers: { batchA: 1, batchB: 1, m: 34, n: 68, k: 68 }, flags: ["bias", "silu", "residual"] },
-    "tiles and a rest of transposed a": { numbers: { batchA: 2, batchB: 2, m: 132, n: 68, k: 37 }, flags: ["ta"] },
-    "tiles and a rest of transposed b": { numbers: { batchA: 2, batchB: 1, m: 77, n: 132, k: 44 }, flags: ["tb", "gelu"] },
+    "tiles and a rest of transposed a": { numbers: { batchA: 2, batchB: 2, m: 136, n: 72, k: 37 }, flags: ["ta"] },
+    "tiles and a rest of transposed b": { numbers: { batchA: 2, batchB: 1, m: 77, n: 136, k: 48 }, flags: ["tb", "gelu"] },
     "tiles and a rest, both transposed": { numbers: { batchA: 1, batchB: 2, m: 68, n: 140, k: 20 }, flags: ["ta", "tb", "relu"] },
+    "tiles of eights and a rest": { numbers: { batchA: 2, batchB: 1, m: 72, n: 136, k: 72 }, flags: ["ta", "tb", "bias", "silu", "residual"] },
     "a row": { numbers: { batchA: 1, batchB: 1, m: 1, n: 256, k: 64 } },
     "1024³": { numbers: { batchA: 1, batchB: 1, m: 1024, n: 1024, k: 1024 }, bench: true },
     "vit-s mlp": { numbers: { batchA: 1, batchB: 1, m: 788, n: 1536, k: 384 }, flags: ["bias", "gelu"], bench: true },

@@ -162,8 +162,8 @@ function listBlueprints(engine: Engine, { kernel, numbers, flags, dtype, constan
     const tried = tryVariant(problem, traits, variant, params);
     if ("blueprint" in tried && !found.some(({ blueprint }) => sameBlueprint(blueprint, tried.blueprint))) found.push({ blueprint: tried.blueprint, chosen });
   };
-  for (const [variant, { source, specialize = {} }] of Object.entries(kernel.variants)) {
-    if (variants && !variants.includes(variant)) continue;
+  for (const [variant, { source, specialize = {}, standsInFor }] of Object.entries(kernel.variants)) {
+    if (variants ? !variants.includes(variant) : standsInFor !== undefined) continue;
     const own = preferred.find((choice) => choice.variant === variant)?.params ?? {};
     const free = constants.filter(({ name }) => defaultsOf(source).has(name) && !(name in specialize));
     if (constants.length === 0 || variant === favourite) add(variant, own, variant === favourite);

@@ -1,5 +1,5 @@
 // Indices held to the ends of their arrays: a kernel's text with every index of an array watched, and what the watch saw.
-import { variantOf } from "../kernel/blueprint.ts";
+import { librariesOf, variantOf } from "../kernel/blueprint.ts";
 import { as, type Kernel, update } from "../kernel/define.ts";
 import { usesOf } from "../kernel/template.ts";
 
@@ -37,8 +37,9 @@ type Scope = ReadonlyMap<string, Length | null>;
  */
 export function watchIndices(kernel: Kernel, variantName: string): Watched {
   const variant = variantOf(kernel, variantName);
+  const own = librariesOf(kernel, variantName);
   const sites: Site[] = [];
-  const all = [variant.source, ...libraryNames(kernel, variant.source).map((name) => kernel.libraries[name] ?? "")].join("\n");
+  const all = [variant.source, ...libraryNames(own, variant.source).map((name) => own[name] ?? "")].join("\n");
   const globals = new Map([...all.matchAll(/\bvar<(storage|workgroup|private)[^>]*>\s*(\w+)\s*:\s*/g)].flatMap(([found, space, name]) => {
     const length = lengthOf(all.slice(all.indexOf(found) + found.length), space === "storage" ? name! : undefined);
     return length ? [[name!, length] as const] : [];
@@ -55,7 +56,7 @@ fn watched_(i: u32, length: u32, site: u32) -> u32 {
   return min(i, max(length, 1u) - 1u);
 }
 `;
-  const libraries = Object.fromEntries(Object.entries(kernel.libraries).map(([name, text]) => [name, watch(`lib/${name}.wgsl`, text)]));
+  const libraries = Object.fromEntries(Object.entries(own).map(([name, text]) => [name, watch(`lib/${name}.wgsl`, text)]));
   return {
     kernel: {
       ...kernel,
@@ -63,7 +64,7 @@ fn watched_(i: u32, length: u32, site: u32) -> u32 {
       args: { ...kernel.args, [WATCH]: as("u32", update(WORDS)) },
       inputs: { ...kernel.inputs, [WATCH]: () => 0 },
       libraries,
-      variants: { ...kernel.variants, [variantName]: { ...variant, source } },
+      variants: { ...kernel.variants, [variantName]: { ...variant, source, libraries: {} } },
     },
     report(words) {
       const site = sites[(words[0] ?? 0) - 1];
@@ -75,9 +76,9 @@ fn watched_(i: u32, length: u32, site: u32) -> u32 {
 }
 
 /** Libraries of a template, those of libraries included. */
-function libraryNames(kernel: Kernel, source: string): string[] {
+function libraryNames(libraries: Readonly<Record<string, string>>, source: string): string[] {
   const names = usesOf(source);
-  for (const name of names) for (const more of usesOf(kernel.libraries[name] ?? "")) if (!names.includes(more)) names.push(more);
+  for (const name of names) for (const more of usesOf(libraries[name] ?? "")) if (!names.includes(more)) names.push(more);
   return names;
 }
 

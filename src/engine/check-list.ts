@@ -49,7 +49,7 @@ export function listChecks(kernel: Kernel, options: ListOptions = {}): CheckCase
   const { seed = 1, ragged = false, traits } = options;
   const checks: CheckCase[] = [];
   for (const variant of Object.keys(kernel.variants))
-    for (const dtype of kernel.dtypes) {
+    for (const dtype of kernel.variants[variant]!.dtypes ?? kernel.dtypes) {
       const declared = Object.entries(kernel.cases)
         .map(([name, { numbers, flags = [] }]): CheckCase => ({ kernel, variant, dtype, flags, numbers, seed, name }))
         .filter((check) => isSmall(check, MAX_REFERENCE_FLOPS, MAX_ELEMENTS));
@@ -60,7 +60,7 @@ export function listChecks(kernel: Kernel, options: ListOptions = {}): CheckCase
       }
       if (ragged && traits) {
         own.push(...drawShapes(declared, traits));
-        if (dtype === "f32") own.push(...otherConstants(declared, traits), ...otherOrders(declared, traits), ...watchedIndices(declared, traits));
+        if (dtype === (kernel.variants[variant]!.dtypes ?? kernel.dtypes)[0]) own.push(...otherConstants(declared, traits), ...otherOrders(declared, traits), ...watchedIndices(declared, traits));
       }
       checks.push(...new Map(own.map((check) => [checkId(check), check])).values());
     }
@@ -70,7 +70,7 @@ export function listChecks(kernel: Kernel, options: ListOptions = {}): CheckCase
 /**
  * The part of `checks` that needs few pipelines, which take seconds each on software adapters: every form of what the device
  * would choose and of `naive` in f32; of all else (f16, variants for other devices) the forms with the fewest and the most flags.
- * `cytonet check` runs them all.
+ * Of what stands in for another variant, the form with the most flags. `cytonet check` runs them all.
  */
 export function selectQuick(checks: readonly CheckCase[], traits: Traits): CheckCase[] {
   const forms = new Map<string, Set<string>>();
@@ -86,6 +86,7 @@ export function selectQuick(checks: readonly CheckCase[], traits: Traits): Check
       if (chooseBlueprint({ kernel, numbers: completeNumbers(kernel, numbers), flags, dtype }, traits).variant === variant) return true;
     }
     const sorted = [...forms.get(groupOf(check))!].sort((x, y) => width(x) - width(y));
+    if (kernel.variants[variant]?.standsInFor !== undefined) return formOf(check) === sorted.at(-1);
     return formOf(check) === sorted[0] || formOf(check) === sorted.at(-1);
   });
 }

@@ -2,6 +2,7 @@
 import type { Kernel } from "../kernel/define.ts";
 import type { Words2 } from "../kernel/rng.ts";
 import { randomStream } from "../kernel/rng.ts";
+import { librariesOf } from "../kernel/blueprint.ts";
 import { usesOf } from "../kernel/template.ts";
 import type { Piece } from "./cut.ts";
 
@@ -34,7 +35,8 @@ export function shuffleGrid(grid: Triple, key: Words2): Piece[] {
 /** Whether the invocations of a workgroup meet at barriers, in the template or in a library that it uses. */
 export function hasBarrier(kernel: Kernel, variant: string): boolean {
   const source = kernel.variants[variant]?.source ?? "";
-  return [source, ...usesOf(source).map((name) => kernel.libraries[name] ?? "")].some((text) => text.includes("workgroupBarrier()"));
+  const libraries = librariesOf(kernel, variant);
+  return [source, ...usesOf(source).map((name) => libraries[name] ?? "")].some((text) => text.includes("workgroupBarrier()"));
 }
 
 const MAIN = /@workgroup_size\(([^)]*)\)(\s*fn\s+main\([^{]*?@builtin\(local_invocation_index\)\s*)(\w+)(\s*:\s*u32[^{]*\{)/;

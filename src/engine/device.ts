@@ -3,6 +3,7 @@ import type { AdapterHandle } from "../host/adapter.ts";
 import type { Traits } from "../kernel/define.ts";
 import { hashText } from "../kernel/tuning.ts";
 import { UserError } from "../errors.ts";
+import { probeMatrices } from "./matrices.ts";
 import { DeviceError, DeviceLost, OutOfMemory, Unavailable, formatBytes } from "./errors.ts";
 
 const FEATURES = ["shader-f16", "subgroups", "timestamp-query", "subgroup-size-control", "chromium-experimental-subgroup-matrix"];
@@ -99,6 +100,7 @@ export async function openDevice(handle: AdapterHandle, log: (line: string) => v
     workgroupMemory: limits["maxComputeWorkgroupStorageSize"] ?? 16384,
     invocations: limits["maxComputeInvocationsPerWorkgroup"] ?? 256,
     barriers: handle.kind === "cpu" ? "dear" : "cheap",
+    matrices: [],
   };
   // The slowest kernel seen on CPU adapters reached 0.1 GFLOP/s a subgroup lane; a GPU below 50 would be slower than those.
   const rates = handle.kind === "cpu" ? { flops: 1e8 * Math.max(2, subgroups[1]), bytes: 5e8 } : { flops: 5e10, bytes: 1e10 };
@@ -141,7 +143,7 @@ export async function openDevice(handle: AdapterHandle, log: (line: string) => v
     buffer.destroy();
   };
 
-  return {
+  const device: Device = {
     gpu,
     traits,
     fingerprint,
@@ -222,6 +224,7 @@ export async function openDevice(handle: AdapterHandle, log: (line: string) => v
       gpu.destroy();
     },
   };
+  return { ...device, traits: { ...traits, matrices: await probeMatrices(device, adapter.info) } };
 }
 
 function firstLines(message: string): string {

@@ -1,5 +1,5 @@
 // Looks for barriers that are missing: workgroup memory written by one invocation and touched by another with nothing between.
-import { type Blueprint, blueprintKey } from "./blueprint.ts";
+import { type Blueprint, blueprintKey, variantOf } from "./blueprint.ts";
 import type { Kernel } from "./define.ts";
 import { renderBlueprint } from "./layout.ts";
 
@@ -38,14 +38,17 @@ const known = new WeakMap<Kernel, Map<string, readonly string[]>>();
 /**
  * Every pair of a write to workgroup memory and another touch of the same array that no barrier separates, on any way through the
  * rendered template, loops twice: `softmax.workgroup.wgsl:24: reads tree[0], which line 21 writes …`. Indices are compared as words.
- * It takes for harmless: equal indices that are the invocation's own number; `x[i]` beside `x[i + s]` where the invocation's place is
+ * It takes for harmless: slabs that take turns, `x[step % 2u * SIZE + …]`, in neighbouring rounds; equal indices that are the invocation's own number; `x[i]` beside `x[i + s]` where the invocation's place is
  * below s (trees); and what one single invocation does. Two writes are not compared.
  */
 export function lintBarriers(kernel: Kernel, blueprint: Blueprint): readonly string[] {
-  const key = blueprintKey({ ...blueprint, constants: {} });
+  const key = blueprintKey(blueprint);
   const found = known.get(kernel)?.get(key);
   if (found) return found;
-  const rendered = renderBlueprint(kernel, blueprint);
+  const variant = variantOf(kernel, blueprint.variant);
+  // What stands in for another variant has its text: only that one's library is read, the emulation would be gone through for every product.
+  const { libraries: _, ...plain } = variant;
+  const rendered = renderBlueprint(variant.standsInFor === undefined ? kernel : { ...kernel, variants: { ...kernel.variants, [blueprint.variant]: plain } }, blueprint);
   const place = (line: number) => {
     const { file, line: own } = rendered.origin(line);
     return { file, text: `${file}:${own}`, own };
@@ -74,12 +77,14 @@ function findRaces(code: string): { readonly before: Access; readonly after: Acc
   if (!main || builtin < 0 || own === undefined) return [];
 
   const races = new Map<string, { before: Access; after: Access }>();
+  /** Constants of the module with plain values: they decide conditions and tell how many slabs take turns. */
+  const constants = new Map([...code.matchAll(/^\s*const\s+(\w+)\s*(?::\s*\w+\s*)?=\s*(\d+)u?\s*;/gm)].map((match) => [match[1]!, Number(match[2])]));
   /** Variables that follow from the number of the invocation: they tell its place. */
   const places = new Set(["#"]);
 
   const touch = (state: Map<string, Access>, access: Access) => {
     for (const before of state.values())
-      if (before.name === access.name && before.write !== access.write && !areApart(before, access, places)) races.set(`${before.line} ${access.line}`, { before, after: access });
+      if (before.name === access.name && before.write !== access.write && !areApart(before, access, places, constants)) races.set(`${before.line} ${access.line}`, { before, after: access });
     state.set(`${access.name} ${access.write} ${access.index} ${access.guards.join()}`, access);
   };
 
@@ -92,8 +97,10 @@ function findRaces(code: string): { readonly before: Access; readonly after: Acc
       const { text, line } = list[i]!;
       if (text === "workgroupBarrier" || text === "workgroupUniformLoad") now = new Map();
       else if (arrays.has(text)) {
-        const index = list[i + 1]?.text === "[" ? list.slice(i + 2, closing(list, i + 1)) : [];
-        touch(now, { name: text, write: false, index: ownIndex(words(index, names), guards), guards, line });
+        // A subgroup's matrix: `subgroupMatrixStore<row_major>(&x, place, …)`, or a load.
+        const matrix = list[i - 1]?.text === "&" && list[i + 1]?.text === ",";
+        const index = list[i + 1]?.text === "[" ? list.slice(i + 2, closing(list, i + 1)) : matrix ? splitCommas(list.slice(i + 2, closing(list, i - 2)))[0]! : [];
+        touch(now, { name: text, write: matrix && list[i - 6]?.text === "subgroupMatrixStore", index: ownIndex(words(index, names), guards), guards, line });
       } else {
         const called = functions.get(text);
         if (!called || list[i + 1]?.text !== "(" || depth > 8) continue;
@@ -111,6 +118,9 @@ function findRaces(code: string): { readonly before: Access; readonly after: Acc
     if (equals < 0 || !target) return evaluate(list, state, names, guards, depth);
     if (!arrays.has(target.text)) {
       if ((target.text === "let" || target.text === "var") && list[1] && [own, "#"].some((name) => list.slice(equals).some(({ text }) => text === name || places.has(text)))) places.add(list[1].text);
+      // What comes from a slab that takes turns goes on by the slab's words.
+      const value = words(list.slice(equals + 1), names);
+      if (TURN.test(value)) names.set(target.text === "let" || target.text === "var" ? list[1]!.text : target.text, `( ${value} )`);
       return evaluate(list, state, names, guards, depth);
     }
     const end = list[1]?.text === "[" ? closing(list, 1) : 0;
@@ -136,6 +146,11 @@ function findRaces(code: string): { readonly before: Access; readonly after: Acc
       } else if (statement.kind === "if") {
         now = evaluate(statement.condition, now, scope, guards, depth);
         const condition = words(statement.condition, scope).replace(/^\( (.*) \)$/, "$1");
+        const [, name = "", value] = /^(\w+) == (\d+)u?$/.exec(condition) ?? [];
+        if (constants.has(name)) {
+          now = walk(constants.get(name) === Number(value) ? statement.then : statement.otherwise, now, scope, guards, depth);
+          continue;
+        }
         const yes = walk(statement.then, now, scope, [...guards, ...condition.split(" && ")], depth);
         const no = walk(statement.otherwise, now, scope, guards, depth);
         now = new Map([...no, ...yes]);
@@ -160,9 +175,16 @@ function ownIndex(index: string, guards: readonly string[]): string {
   return guards.some((guard) => guard === `# == ${index}` || guard === `# == ${index}u`) ? "#" : index;
 }
 
+/** A slab's number, `step % STAGES * …`. */
+const TURN = /\w+ % \w+(?= \*)/;
+
 /** Whether two touches of an array are of different elements, or by the same invocation. */
-function areApart(before: Access, after: Access, places: ReadonlySet<string>): boolean {
+function areApart(before: Access, after: Access, places: ReadonlySet<string>, constants: ReadonlyMap<string, number>): boolean {
   if (before.index === after.index && before.index === "#") return true;
+  // Slabs that take turns: in neighbouring rounds `x[step % 2u …]` is another slab.
+  const turns = [before, after].map(({ index }) => TURN.exec(index)?.[0]);
+  const slabs = turns[0]?.split(" % ")[1] ?? "";
+  if (turns[0] !== undefined && turns[0] === turns[1] && before.index.endsWith("′") !== after.index.endsWith("′") && (constants.get(slabs) ?? parseInt(slabs)) > 1) return true;
   const alone = (access: Access) => access.guards.find((guard) => /^# == \w+$/.test(guard));
   if (alone(before) !== undefined && alone(before) === alone(after)) return true;
   // A tree: who writes x[i] lies below s, and x[i + s] above it.

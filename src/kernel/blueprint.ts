@@ -45,6 +45,11 @@ export function variantOf(kernel: Kernel, name: string) {
   return variant;
 }
 
+/** The shared functions of a variant, by the name that `//#use` calls them. */
+export function librariesOf(kernel: Kernel, name: string): Readonly<Record<string, string>> {
+  return { ...kernel.libraries, ...variantOf(kernel, name).libraries };
+}
+
 /** Why a variant cannot solve a problem on a device, or the blueprint that does. */
 export function tryVariant(
   problem: Problem,
@@ -57,6 +62,7 @@ export function tryVariant(
   const missing = [...(variant.needs ?? []), ...(dtype === "f16" ? ["shader-f16"] : [])].filter((f) => !traits.features.has(f));
   if (missing.length) return { reason: `the device lacks ${missing.join(", ")}` };
   if (!kernel.dtypes.includes(dtype)) return { reason: `${kernel.name} has no ${dtype} form` };
+  if (variant.dtypes && !variant.dtypes.includes(dtype)) return { reason: `${kernel.name}.${name} has no ${dtype} form` };
   const constants: Record<string, number> = { ...params };
   for (const [constant, of] of Object.entries(variant.specialize ?? {})) constants[constant] = of(numbers, traits);
   const sorted = Object.fromEntries(Object.entries(constants).sort(([x], [y]) => (x < y ? -1 : 1)));

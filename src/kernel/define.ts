@@ -37,6 +37,15 @@ export function when(flag: string, arg: Arg): Arg {
   return { ...arg, flag };
 }
 
+/** A product that a subgroup computes as one: M × K elements of `component` times K × N of them, added to M × N sums of `result`. */
+export interface MatrixShape {
+  readonly component: "f16" | "f32";
+  readonly result: "f16" | "f32";
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+}
+
 /** What the device offers, as far as kernels may ask. Never a vendor's name. */
 export interface Traits {
   readonly features: ReadonlySet<string>;
@@ -49,6 +58,13 @@ export interface Traits {
   readonly invocations: number;
   /** Whether barriers and workgroup memory cost little (GPUs) or much (processors that emulate one). */
   readonly barriers: "cheap" | "dear";
+  /** Subgroup matrices that the device was seen to multiply rightly. */
+  readonly matrices: readonly MatrixShape[];
+}
+
+/** Whether a device multiplies subgroup matrices of this shape. */
+export function offersMatrix({ matrices }: Traits, { component, result, M, N, K }: MatrixShape): boolean {
+  return matrices.some((one) => one.component === component && one.result === result && one.M === M && one.N === N && one.K === K);
 }
 
 /** Value of a template constant by name; asking for one that does not exist is an error of the kernel's author. */
@@ -63,6 +79,12 @@ export interface Variant<Numbers, Flag extends string> {
   readonly params?: Readonly<Record<string, readonly number[]>>;
   /** Template constants that follow from the problem or the device: each value is a pipeline of its own. */
   readonly specialize?: Readonly<Record<string, (numbers: Numbers, traits: Traits) => number>>;
+  /** Shared functions of this variant alone, in place of the kernel's under the same name. */
+  readonly libraries?: Readonly<Record<string, string>>;
+  /** Element types that it takes; all of the kernel's unless said. */
+  readonly dtypes?: readonly ("f32" | "f16")[];
+  /** The variant that it stands in for on devices without what that needs: it is checked like any other, but nothing ever chooses it. */
+  readonly standsInFor?: string;
   /** Device features without which the variant cannot run. */
   readonly needs?: readonly string[];
   /** Whether the variant can take this problem on this device. Absent: any. */

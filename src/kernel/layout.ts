@@ -1,6 +1,6 @@
 // Uniforms of a dispatch: packed from the descriptor, and held against the `Uniforms` struct and the bindings of the template.
 import type { Blueprint } from "./blueprint.ts";
-import { variantOf } from "./blueprint.ts";
+import { librariesOf, variantOf } from "./blueprint.ts";
 import type { Kernel, Numbers } from "./define.ts";
 import { render, type Rendered } from "./template.ts";
 
@@ -27,7 +27,7 @@ export function renderBlueprint(kernel: Kernel, blueprint: Blueprint): Rendered 
   return render({
     name: `${kernel.name}.${blueprint.variant}`,
     source: variantOf(kernel, blueprint.variant).source,
-    libraries: kernel.libraries,
+    libraries: librariesOf(kernel, blueprint.variant),
     flags: new Set(blueprint.flags),
     declaredFlags: kernel.flags,
     constants: blueprint.constants,
@@ -84,7 +84,7 @@ export function lintTemplate(kernel: Kernel, variantName: string): string[] {
   return mistakes;
 }
 
-const VECTORS: Record<string, string> = { vec2f: "f32", vec4f: "f32", vec2u: "u32", vec4u: "u32", vec2i: "i32", vec4i: "i32", Elem4: "Elem", Elem2: "Elem" };
+const VECTORS: Record<string, string> = { vec2f: "f32", vec4f: "f32", vec2u: "u32", vec4u: "u32", vec2i: "i32", vec4i: "i32", Elem8: "Elem", Elem4: "Elem", Elem2: "Elem" };
 
 function scalarOf(element: string): string {
   return /^vec[24]<(\w+)>$/.exec(element)?.[1] ?? VECTORS[element] ?? /^atomic<(\w+)>$/.exec(element)?.[1] ?? element;

@@ -90,7 +90,7 @@ export function render(options: RenderOptions): Rendered {
     });
   const enable = options.dtype === "f16" ? "enable f16; " : "";
   return {
-    code: enable + lines.join("\n") + "\n",
+    code: raiseEnables(enable + lines.join("\n") + "\n"),
     origin: (line) => origins[Math.min(Math.max(line, 1), origins.length) - 1] ?? { file: `${options.name}.wgsl`, line },
   };
 }
@@ -98,7 +98,15 @@ export function render(options: RenderOptions): Rendered {
 /** The template as it stands, every region active, with its libraries: it must be valid WGSL too. */
 export function renderWhole(options: Omit<RenderOptions, "flags" | "constants" | "dtype">): string {
   const parts = collect({ ...options, flags: new Set(), constants: {}, dtype: "f32" });
-  return parts.map(({ source }) => source).join("\n");
+  return raiseEnables(parts.map(({ source }) => source).join("\n"));
+}
+
+const ENABLE = /^[ \t]*enable\s+([\w\s,]+);/gm;
+
+/** WGSL wants what is enabled to stand before everything else, also what a library enables: it goes to the front of the first line. */
+function raiseEnables(code: string): string {
+  const names = new Set([...code.matchAll(ENABLE)].flatMap((match) => (match[1] ?? "").split(",").map((name) => name.trim())));
+  return [...names].map((name) => `enable ${name}; `).join("") + code.replace(ENABLE, "");
 }
 
 function resolve(name: string, source: string, options: RenderOptions): string[] {

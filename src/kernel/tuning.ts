@@ -70,9 +70,13 @@ export function hashSource(kernel: Kernel): string {
       visit(kernel.libraries[name] ?? "");
     }
   };
-  for (const [name, { source }] of Object.entries(kernel.variants)) {
+  for (const [name, { source, libraries: own = {} }] of Object.entries(kernel.variants)) {
     parts.push(name, source);
     visit(source);
+    for (const text of Object.values(own)) {
+      parts.push(text);
+      visit(text);
+    }
   }
   for (const name of [...libraries].sort()) parts.push(name, kernel.libraries[name] ?? "");
   const hash = hashText(parts.join("\u0000"));

@@ -38,6 +38,7 @@ export function listCandidates(problem: Problem, traits: Traits): Candidate[] {
   const found: Candidate[] = [];
   const preferred = kernel.choose(numbers, traits, flags, dtype).map(({ variant }) => variant);
   for (const variant of new Set([...preferred, ...Object.keys(kernel.variants)])) {
+    if (kernel.variants[variant]?.standsInFor !== undefined) continue;
     const tunable = Object.entries(kernel.variants[variant]?.params ?? {});
     const combinations = tunable.reduce<Record<string, number>[]>((made, [name, values]) => made.flatMap((one) => values.map((value) => ({ ...one, [name]: value }))), [{}]);
     for (const params of combinations) {

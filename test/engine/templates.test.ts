@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as catalogue from "../../kernels/index.ts";
 import { libraries } from "../../kernels/lib/index.ts";
 import { openNullAdapter } from "../../src/host/node.ts";
+import { librariesOf } from "../../src/kernel/blueprint.ts";
 import { lintTemplate } from "../../src/kernel/layout.ts";
 import { renderWhole } from "../../src/kernel/template.ts";
 
@@ -13,7 +14,7 @@ let device: GPUDevice;
 let close: () => void;
 beforeAll(async () => {
   const handle = await openNullAdapter();
-  const features = ["shader-f16", "subgroups"].filter((f) => handle.adapter.features.has(f as GPUFeatureName)) as GPUFeatureName[];
+  const features = ["shader-f16", "subgroups", "chromium-experimental-subgroup-matrix"].filter((f) => handle.adapter.features.has(f as GPUFeatureName)) as GPUFeatureName[];
   device = await handle.adapter.requestDevice({ requiredFeatures: features });
   close = () => {
     device.destroy();
@@ -29,7 +30,7 @@ describe.each(variants)("%s", (name, kernel, variant) => {
     expect(lintTemplate(kernel, variant)).toEqual([]);
   });
   test("is valid WGSL as it stands", async () => {
-    const code = renderWhole({ name, source: kernel.variants[variant]!.source, libraries: kernel.libraries, declaredFlags: kernel.flags });
+    const code = renderWhole({ name, source: kernel.variants[variant]!.source, libraries: librariesOf(kernel, variant), declaredFlags: kernel.flags });
     device.pushErrorScope("validation");
     const info = await device.createShaderModule({ code }).getCompilationInfo();
     await device.popErrorScope();
@@ -53,7 +54,7 @@ test("every kernel has a bench row, but for the probes that benches are measured
 });
 
 test("every template has an owner", () => {
-  const sources = new Set([...kernels.flatMap((k) => Object.values(k.variants).map(({ source }) => source)), ...Object.values(libraries)]);
+  const sources = new Set([...kernels.flatMap((k) => Object.values(k.variants).flatMap(({ source, libraries: own = {} }) => [source, ...Object.values(own)])), ...Object.values(libraries)]);
   const root = path.join(import.meta.dirname, "../../kernels");
   const files = readdirSync(root, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".wgsl"));
   expect(files.length).toBe(sources.size);

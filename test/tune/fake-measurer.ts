@@ -4,7 +4,7 @@ import type { Traits } from "../../src/kernel/define.ts";
 import type { Measurer, Outcome, TuneProblem } from "../../src/tune/measure.ts";
 
 const fingerprint: Fingerprint = { adapter: "fake", driver: "1.0", vendor: "v", architecture: "a", kind: "gpu", features: [], toggles: [], limits: { maxBufferSize: 1 }, subgroups: [1, 1] };
-const traits: Traits = { features: new Set(), subgroupMin: 1, subgroupMax: 1, workgroupMemory: 16384, invocations: 256, barriers: "cheap" };
+const traits: Traits = { features: new Set(), subgroupMin: 1, subgroupMax: 1, workgroupMemory: 16384, invocations: 256, barriers: "cheap", matrices: [] };
 export const DEVICE = { fingerprint, traits };
 
 /** Its own choice on this device is `workgroup` with the constants of the template. */

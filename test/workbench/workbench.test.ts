@@ -14,7 +14,7 @@ import { printExplanation, printVerdict } from "../../src/workbench/print.ts";
 import { findKernel, findWorkpiece } from "../../src/workbench/workpiece.ts";
 import { useEngine } from "../support/engine.ts";
 
-const TRAITS: Traits = { features: new Set(), subgroupMin: 1, subgroupMax: 1, workgroupMemory: 16384, invocations: 256, barriers: "cheap" };
+const TRAITS: Traits = { features: new Set(), subgroupMin: 1, subgroupMax: 1, workgroupMemory: 16384, invocations: 256, barriers: "cheap", matrices: [] };
 
 describe("facts", () => {
   test("sizes by the rules of WGSL, constants worked out, comments and other functions left out", () => {
