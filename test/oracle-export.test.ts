@@ -1,11 +1,15 @@
 // Encoders written as ONNX models: ONNX Runtime gives the same features and the same maps as the device, and the file reads back exactly.
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { readOnnx } from "../src/data/onnx.ts";
-import { storeFloat32 } from "../src/data/tensors.ts";
+import { joinPieces, writeBytes, writeText } from "../src/data/protobuf.ts";
+import { loadFloat32, storeFloat32 } from "../src/data/tensors.ts";
+import { adoptWeights } from "../src/model/adopt.ts";
+import { resolveConfig } from "../src/model/config.ts";
 import { encodeEncoder } from "../src/model/onnx-export.ts";
 import { nameInitialisers } from "../src/model/onnx-names.ts";
 import { bicubicGrid } from "../src/model/positions.ts";
-import { encodeWithMaps } from "../src/model/presets.ts";
+import { encodeWithMaps, presetOf } from "../src/model/presets.ts";
 import { toStateDict } from "../src/model/state-dict.ts";
 import { normalise } from "../src/ops/image.ts";
 import { matmul } from "../src/ops/matmul.ts";
@@ -51,6 +55,32 @@ describe.skipIf(oraclesMissing)(`exported encoders, seed ${SEED}`, { timeout: 30
     // Positions are those of the image's grid; everything else is what went in.
     const named = nameInitialisers(read, preset.architecture).tensors;
     for (const [name, tensor] of toStateDict(stored, preset.architecture)) if (name !== "pos_embed") expect(named.get(name), name).toEqual(tensor);
+  });
+
+  // Not in the repository: CYTONET_ULTRAFACE says where ultraface_RFB-320.onnx lies.
+  const ultraface = process.env["CYTONET_ULTRAFACE"] ?? "";
+  test.skipIf(ultraface === "")("UltraFace RFB-320 as it was published: its features are ours, read from its own file", async () => {
+    const bytes = new Uint8Array(readFileSync(ultraface));
+    const config = resolveConfig({ preset: "rfb", "data.patch": 320 });
+    const { tensors, notes } = nameInitialisers(readOnnx(bytes, ultraface), presetOf(config).architecture);
+    const { weights, report } = adoptWeights(tensors, config, ultraface, notes);
+    expect(report.changed).toEqual(["base_net.0.0.weight: filters over three colours summed up for grey images"]);
+    const d = drawFor("ultraface");
+    const x = d.uniform([1, 240, 320, 1]);
+    const own = Object.fromEntries([...weights.tensors].filter(([name]) => name.startsWith("encoder.")).map(([name, tensor]) => [name, { shape: tensor.shape, data: loadFloat32(tensor)! }]));
+    const hearing = await hear(engine(), {
+      inputs: { x, ...own },
+      build: (t) => ({ h: encodeWithMaps(presetOf(config), parametersOf(t), t["x"]!, { training: false }).h }),
+      oracle: async () => {
+        // A message that is there twice is merged: the second graph only adds the last feature map to the outputs.
+        const withMap = joinPieces([bytes, ...writeBytes(7, ...writeBytes(12, ...writeText(1, "400")))]);
+        const colours = Float32Array.from({ length: 3 * x.data.length }, (_, i) => x.data[i % x.data.length]!);
+        const { "400": map } = await runModel(withMap, { input: { dims: [1, 3, 240, 320], data: colours } }, ["400"]);
+        const places = map!.data.length / 256;
+        return { h: Float32Array.from({ length: 256 }, (_, c) => map!.data.subarray(c * places, (c + 1) * places).reduce((sum, value) => sum + value / places, 0)) };
+      },
+    });
+    expectEqual(hearing.testimonies, "UltraFace");
   });
 
   test.each([

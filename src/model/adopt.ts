@@ -24,7 +24,7 @@ export interface AdoptReport {
 }
 
 /** Most lines of one kind in an error: the rest is counted. */
-const LINES = 40;
+const LINES = 12;
 
 /**
  * Their tensors as weights of a configuration's model. Taken are torchvision's and timm's ResNets and vision transformers (also with
@@ -166,12 +166,14 @@ function common(names: readonly string[]): string | undefined {
 }
 
 function refuse(faults: readonly string[], source: string, preset: Preset, matched: number): UserError {
-  const rest = faults.length - LINES;
-  const count = (kind: string) => faults.filter((line) => line.startsWith(kind)).length;
+  const of = (kind: string) => faults.filter((line) => line.startsWith(kind));
+  const count = (kind: string) => of(kind).length;
+  const kinds = [of("missing: "), faults.filter((line) => !/^(missing|unexpected): /.test(line)), of("unexpected: ")];
+  const lines = kinds.flatMap((kind) => (kind.length > LINES ? [...kind.slice(0, LINES), `and ${kind.length - LINES} more that are ${kind === kinds[0] ? "missing" : kind === kinds[2] ? "unexpected" : "wrong"}`] : kind));
   return new UserError(
     EXIT_CODES.badData,
     `${source}: ${faults.length} ${faults.length === 1 ? "tensor does" : "tensors do"} not fit the encoder of ${preset.name} (${matched} fit, ${count("missing")} missing, ${count("unexpected")} unexpected), expected all to`,
-    [...faults.slice(0, LINES), ...(rest > 0 ? [`and ${rest} more`] : []), "Choose the preset and the model settings that the weights were made with: see docs/weights.md."],
+    [...lines, "Choose the preset and the model settings that the weights were made with: see docs/weights.md."],
   );
 }
 
