@@ -3,7 +3,7 @@ import { type Blueprint, blueprintKey, constantsOf, tryVariant, variantOf } from
 import { activeArgs, completeNumbers, elementCount, type Kernel, type Numbers } from "../kernel/define.ts";
 import { type Dtype, rounderOf } from "../kernel/dtype.ts";
 import { lintBarriers } from "../kernel/barriers.ts";
-import { packUniforms, uniformBytes } from "../kernel/layout.ts";
+import { lintTemplate, packUniforms, uniformBytes } from "../kernel/layout.ts";
 import { keyOfSeed, randomStream } from "../kernel/rng.ts";
 import { UserError } from "../errors.ts";
 import { describeWrong } from "./check-diagnosis.ts";
@@ -85,7 +85,8 @@ export async function runCheck(engine: Engine, check: CheckCase): Promise<CheckR
   const numbers = completeNumbers(kernel, check.numbers);
   const tried = tryVariant({ kernel, numbers, flags: new Set(check.flags), dtype: check.dtype }, engine.device.traits, check.variant, check.params ?? {});
   if ("reason" in tried) return { id, status: "skipped", reason: tried.reason };
-  const complaints = [...lintBarriers(kernel, tried.blueprint)];
+  // What the template declares otherwise than the descriptor is behind anything else that goes wrong: it comes first.
+  const complaints = [...lintTemplate(kernel, check.variant), ...lintBarriers(kernel, tried.blueprint)];
   const inputs = makeInputs(check);
   try {
     if (check.watched) {
