@@ -28,19 +28,28 @@ export { tune, type TuneOptions, type TuneReport } from "./tune/tune.ts";
 // The model: configuration, presets, training, embedding.
 export { flattenSettings, resolveConfig, type TrainConfig } from "./model/config.ts";
 export { chooseDemoSteps, DEMO_SETTINGS } from "./model/demo.ts";
-export { encode, findPreset, PRESETS, project, type Preset } from "./model/presets.ts";
+export { encode, encodeWithMaps, findPreset, presetOf, PRESETS, project, type Architecture, type ModelSettings, type Preset } from "./model/presets.ts";
+export { countModel, type CountOptions, type ModelCount } from "./model/count.ts";
 export { describeModel, type ModelSpec, type Parameters } from "./model/parameters.ts";
-export type { Encoder, Mode } from "./model/encoder.ts";
+export type { AttentionMaps, Encoder, Features, Mode } from "./model/encoder.ts";
 export { train, type Progress, type TrainOptions, type TrainResult } from "./model/trainer.ts";
 export { buildTrainingStep, type StepMetrics, type TrainingStep } from "./model/training.ts";
 export { createEmbedder, embedDataset, embedImage, type Embedder, type EmbedOptions } from "./model/embed.ts";
 export { decodeWeights, encodeWeights, readWeights, writeWeights, type Weights } from "./model/weights.ts";
+export { openWeights, recogniseWeights, type OpenedWeights } from "./model/open-weights.ts";
+export { adoptWeights, type AdoptReport } from "./model/adopt.ts";
+export { toStateDict } from "./model/state-dict.ts";
+export { exportOnnx, type OnnxOptions } from "./model/onnx-export.ts";
+export { readContents, type Contents } from "./model/contents.ts";
+export { verify, type Verdict } from "./model/verify.ts";
+export { writeCard } from "./model/card.ts";
 export { readRun, RUN_FILES } from "./model/run.ts";
 
 // Data: datasets and images, and the files that weights and features are kept in.
 export * from "./data/index.ts";
 export { chooseEmbeddingsFormat, encodeEmbeddings, type Embeddings, type EmbeddingsFormat } from "./data/embeddings.ts";
 export { readNpy, writeNpy } from "./data/npy.ts";
+export { readOnnx, type OnnxModel } from "./data/onnx.ts";
 export { readSafetensors, writeSafetensors, type Safetensors } from "./data/safetensors.ts";
 export { loadFloat32, storeFloat32, type StoredTensor } from "./data/tensors.ts";
 
