@@ -41,26 +41,29 @@ export function toleranceOf({ kind, pass, numbers }: Case): number {
     case "info-nce":
       return (forward ? 1 : 2) * (SHARPNESS * walk(d) + EXPONENTIAL + walk(n));
     case "resnet18":
-      // Errors of its 18 layers add up, each a sum of at most 512 · 9 products.
-      return 18 * walk(512 * 9);
+      // Its 18 layers err independently, so the squares add up; each sums at most 512 · 9 products.
+      return Math.sqrt(18) * walk(512 * 9);
     case "vit-s":
       // Twelve blocks of six products and an attention, the longest sum of 1536 products.
-      return 12 * 7 * walk(1536);
+      return Math.sqrt(12 * 7) * walk(1536);
     case "train-conv":
-      return trainTolerance(4, 128 * 9);
+      return trainTolerance(4, 64 * 9) + kinkShare(4, 64 * 9);
     default:
       return trainTolerance(4 * 7, 768);
   }
 }
 
-/**
- * Gradients of a network, as whole tensors: rounding in both directions, sharpened by the loss; and where an argument of ReLU is
- * so near to 0 that its sign is a matter of rounding, a share of the gradient goes the other way: as large a share of the squares as
- * such arguments are of all, so its root counts.
- */
+/** Gradients of a network, as whole tensors: rounding of all layers in both directions, sharpened by the loss. */
 function trainTolerance(layers: number, k: number): number {
-  const typical = Math.sqrt(2 * k) * layers * ROUNDING;
-  return 2 * SHARPNESS * layers * walk(k) + Math.sqrt(typical);
+  return 2 * SHARPNESS * Math.sqrt(layers) * walk(k);
+}
+
+/**
+ * Where an argument of ReLU is so near to 0 that its sign is a matter of rounding, its part of the gradient may be there or not: as large a
+ * share of the squares as such arguments are of all, so its root counts.
+ */
+function kinkShare(layers: number, k: number): number {
+  return Math.sqrt(Math.sqrt(2 * k * layers) * ROUNDING);
 }
 
 export interface Distance {
