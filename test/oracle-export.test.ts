@@ -52,9 +52,8 @@ describe.skipIf(oraclesMissing)(`exported encoders, seed ${SEED}`, { timeout: 30
     expectEqual(hearing.testimonies, preset.name);
     const read = readOnnx(model, "exported.onnx");
     expect([read.inputs, read.opset, read.producer.split(" ")[0], read.metadata.get("cytonet.step")]).toEqual([["images"], 17, "cytonet", "7"]);
-    // Positions are those of the image's grid; everything else is what went in.
     const named = nameInitialisers(read, preset.architecture).tensors;
-    for (const [name, tensor] of toStateDict(stored, preset.architecture)) if (name !== "pos_embed") expect(named.get(name), name).toEqual(tensor);
+    for (const [name, tensor] of toStateDict(stored, preset.architecture)) expect(named.get(name), name).toEqual(tensor);
   });
 
   // Not in the repository: CYTONET_ULTRAFACE says where ultraface_RFB-320.onnx lies.

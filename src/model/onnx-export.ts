@@ -1,13 +1,13 @@
 // An encoder with its weights as an ONNX model: the architectures written once more, channels first, under PyTorch's names.
 import { canonicalJson, type JsonObject } from "../data/json.ts";
 import { createOnnxGraph, type OnnxGraph } from "../data/onnx-graph.ts";
-import { loadFloat32, storeFloat32, type StoredTensor } from "../data/tensors.ts";
+import { storeFloat32, type StoredTensor } from "../data/tensors.ts";
 import { EXIT_CODES, UserError } from "../errors.ts";
 import { VERSION } from "../version.ts";
 import { flattenSettings, resolveConfig } from "./config.ts";
 import type { PoolKind } from "./encoder.ts";
 import type { MobileConfig } from "./mobile.ts";
-import { resamplePositions } from "./positions.ts";
+import { bicubicGrid } from "./positions.ts";
 import { presetOf, type Architecture, type Preset } from "./presets.ts";
 import { channelsOf, strideOf, type TrunkConfig } from "./resnet.ts";
 import { toStateDict } from "./state-dict.ts";
@@ -65,7 +65,6 @@ export function exportOnnx(weights: Weights, options: OnnxOptions = {}): Uint8Ar
 export function encodeEncoder(stored: ReadonlyMap<string, StoredTensor>, { preset, patch, mean, deviation, step, config }: ExportedEncoder, { maps = false }: OnnxOptions = {}): Uint8Array<ArrayBuffer> {
   const { architecture } = preset;
   const tensors = toStateDict(stored, architecture);
-  if (architecture.kind === "vit") placePositions(tensors, architecture, patch);
   const g = createOnnxGraph();
   const find = (name: string): StoredTensor => {
     const tensor = tensors.get(name);
@@ -104,16 +103,15 @@ function writeArchitecture(w: Writer, architecture: Architecture, x: string, pat
   }
 }
 
-/** Positions learned on another grid, brought to the image's: in the exported model they are constants. */
-function placePositions(tensors: Map<string, StoredTensor>, { grid, patch: side, registers, width }: ViTConfig, patch: number): void {
-  const own = patch / side;
-  if (grid === null || grid === own) return;
-  const learned = loadFloat32(tensors.get("pos_embed")!)!;
+/** Positions of the tokens that have one; those learned on another grid are interpolated inside the model, so that it keeps what was learned. */
+function placePositions({ g, weight }: Writer, { grid, registers, width }: ViTConfig, own: number): string {
+  const learned = weight("pos_embed");
+  if (grid === null || grid === own) return learned;
   const prefix = registers > 0 ? 0 : 1;
-  const placed = new Float32Array((prefix + own * own) * width);
-  placed.set(learned.subarray(0, prefix * width));
-  placed.set(resamplePositions(learned.subarray(prefix * width), [grid, grid], [own, own], width), prefix * width);
-  tensors.set("pos_embed", storeFloat32(placed, [1, prefix + own * own, width]));
+  const weights = g.initialiser("const_positions", storeFloat32(bicubicGrid([grid, grid], [own, own]), [own * own, grid * grid]));
+  const part = (from: number, to: number) => g.apply("Slice", [learned, g.integers(from), g.integers(to), g.integers(1)]);
+  const placed = g.apply("Reshape", [g.apply("MatMul", [weights, part(prefix, prefix + grid * grid)]), g.integers(1, own * own, width)]);
+  return prefix > 0 ? g.apply("Concat", [part(0, prefix), placed], { axis: 1 }) : placed;
 }
 
 interface ConvNorm {
@@ -188,7 +186,8 @@ function pool({ g, weight }: Writer, x: string, kind: PoolKind, c: number, head:
   });
 }
 
-function vit(w: Writer, { patch: side, width, depth, heads, registers, epsilon, trunk: stages }: ViTConfig, x: string, patch: number): Result {
+function vit(w: Writer, config: ViTConfig, x: string, patch: number): Result {
+  const { patch: side, width, depth, heads, registers, epsilon, trunk: stages } = config;
   const { g, weight, shape } = w;
   const map = stages ? trunk(w, stages, x, "patch_embed.backbone.") : x;
   const stride = side / (stages ? strideOf(stages) : 1);
@@ -198,7 +197,7 @@ function vit(w: Writer, { patch: side, width, depth, heads, registers, epsilon, 
   const batch = g.apply("Slice", [g.apply("Shape", [patches]), g.integers(0), g.integers(1)]);
   const repeated = (name: string, count: number) => g.apply("Expand", [weight(name), g.apply("Concat", [batch, g.integers(count, width)], { axis: 0 })]);
   const prefix = [repeated("cls_token", 1), ...(registers > 0 ? [repeated("reg_token", registers)] : [])];
-  const place = (tokens: string) => g.apply("Add", [tokens, weight("pos_embed")]);
+  const place = (tokens: string) => g.apply("Add", [tokens, placePositions(w, config, patch / side)]);
   let y = registers > 0 ? g.apply("Concat", [...prefix, place(patches)], { axis: 1 }) : place(g.apply("Concat", [...prefix, patches], { axis: 1 }));
   const d = width / heads;
   const layerNorm = (name: string, from: string) => g.apply("LayerNormalization", [from, weight(`${name}.weight`), weight(`${name}.bias`)], { axis: -1, epsilon: { float: epsilon } });

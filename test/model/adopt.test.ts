@@ -1,4 +1,6 @@
 // Weights of others: names and layouts there and back to the bit, and every misfit told at once.
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { sha256 } from "../../src/data/sha256.ts";
 import { readOnnx } from "../../src/data/onnx.ts";
@@ -132,6 +134,21 @@ describe("state dicts", () => {
     expect(error.notes).toContain("missing: conv1.weight");
     expect(error.notes.find((line) => /^and \d+ more that are unexpected$/.test(line))).toBeDefined();
   });
+});
+
+// Not in the repository.
+const ultraface = join(process.env["CYTONET_TEST_DATA"] ?? "", "weights/ultraface_RFB-320.onnx");
+test.skipIf(!existsSync(ultraface))("UltraFace's own file: every tensor of the backbone is taken, bit for bit, and the heads are left out", () => {
+  const config = settings("rfb");
+  const model = readOnnx(new Uint8Array(readFileSync(ultraface)), ultraface);
+  expect([model.tensors.size, model.opset, model.inputs, model.outputs]).toEqual([275, 9, ["input"], ["scores", "boxes"]]);
+  const { tensors, notes } = nameInitialisers(model, presetOf(config).architecture);
+  const { weights, report } = adoptWeights(tensors, config, ultraface, notes);
+  expect(report).toMatchObject({ matched: 175, changed: ["base_net.0.0.weight: filters over three colours summed up for grey images"] });
+  expect(report.leftOut.every((name) => /num_batches_tracked|headers|extras/.test(name))).toBe(true);
+  const back = texts(toStateDict(weights.tensors, presetOf(config).architecture));
+  const theirs = texts(model.tensors);
+  for (const [name, text] of back) if (name !== "base_net.0.0.weight") expect(theirs.get(name), name).toBe(text);
 });
 
 describe("names of an exported model's initialisers", () => {

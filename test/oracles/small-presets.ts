@@ -13,8 +13,8 @@ const VIT = { kind: "vit", width: 24, depth: 2, heads: 3, expansion: 2, epsilon:
 export const SMALL_PRESETS: readonly { readonly preset: Preset; readonly side: number }[] = [
   { preset: like("small r50, average", 32, { kind: "resnet", ...TRUNK, pool: "average", poolHead: 8 }), side: 32 },
   { preset: like("small r50, attention", 32, { kind: "resnet", ...TRUNK, pool: "attention", poolHead: 8 }), side: 24 },
-  { preset: like("small vit", 24, { ...VIT, patch: 8 }), side: 24 },
-  { preset: like("small vit, registers, positions of another grid", 24, { ...VIT, patch: 8, registers: 2, grid: 2 }), side: 24 },
+  { preset: like("small vit, positions of a larger grid", 24, { ...VIT, patch: 8, grid: 4 }), side: 24 },
+  { preset: like("small vit, registers, positions of a smaller grid", 24, { ...VIT, patch: 8, registers: 2, grid: 2 }), side: 24 },
   { preset: like("small hybrid", 24, { ...VIT, patch: 16, trunk: TRUNK }), side: 32 },
   {
     preset: like("small rfb", 12, {
