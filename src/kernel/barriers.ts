@@ -39,7 +39,8 @@ const known = new WeakMap<Kernel, Map<string, readonly string[]>>();
  * Every pair of a write to workgroup memory and another touch of the same array that no barrier separates, on any way through the
  * rendered template, loops twice: `softmax.workgroup.wgsl:24: reads tree[0], which line 21 writes …`. Indices are compared as words.
  * It takes for harmless: slabs that take turns, `x[step % 2u * SIZE + …]`, in neighbouring rounds; equal indices that are the invocation's own number; `x[i]` beside `x[i + s]` where the invocation's place is
- * below s (trees); and what one single invocation does. Two writes are not compared.
+ * below s (trees); and what one single invocation does. Of two writes it finds those to a constant index: by all invocations, or by one
+ * where each writes its own element too. Pointers to workgroup memory are followed into functions and variables.
  */
 export function lintBarriers(kernel: Kernel, blueprint: Blueprint): readonly string[] {
   const key = blueprintKey(blueprint);
@@ -56,6 +57,7 @@ export function lintBarriers(kernel: Kernel, blueprint: Blueprint): readonly str
   const mistakes = findRaces(rendered.code).map(({ before, after }) => {
     const [first, second] = [place(before.line), place(after.line)];
     const earlier = first.file === second.file ? `line ${first.own}` : first.text;
+    if (before === after) return `${second.text}: all invocations write ${print(after)}, and nothing leaves it to one`;
     return `${second.text}: ${after.write ? "writes" : "reads"} ${print(after)}, which ${earlier} ${before.write ? "writes" : "reads"} as ${print(before)}, without a workgroupBarrier between them`;
   });
   known.set(kernel, (known.get(kernel) ?? new Map<string, readonly string[]>()).set(key, mistakes));
@@ -82,23 +84,32 @@ function findRaces(code: string): { readonly before: Access; readonly after: Acc
   /** Variables that follow from the number of the invocation: they tell its place. */
   const places = new Set(["#"]);
 
+  /** Whether some invocations have returned, under a condition: those that go on may be any, or one. */
+  let some = false;
+
   const touch = (state: Map<string, Access>, access: Access) => {
-    for (const before of state.values())
-      if (before.name === access.name && before.write !== access.write && !areApart(before, access, places, constants)) races.set(`${before.line} ${access.line}`, { before, after: access });
+    if (access.write && isConstant(access.index) && access.guards.length === 0 && !some) races.set(`${access.line} ${access.line}`, { before: access, after: access });
+    for (const before of state.values()) {
+      if (before.name !== access.name || !(before.write || access.write)) continue;
+      const race = before.write && access.write ? meetInWriting(before, access) && !some : !areApart(before, access, places, constants);
+      if (race) races.set(`${before.line} ${access.line}`, { before, after: access });
+    }
     state.set(`${access.name} ${access.write} ${access.index} ${access.guards.join()}`, access);
   };
 
   const words = (list: readonly Token[], names: ReadonlyMap<string, string>) => list.map(({ text }) => names.get(text) ?? text).join(" ");
 
   /** Touches and calls of one expression, in the order of the words. */
-  const evaluate = (list: readonly Token[], state: Map<string, Access>, names: ReadonlyMap<string, string>, guards: readonly string[], depth: number): Map<string, Access> => {
+  const evaluate = (written: readonly Token[], state: Map<string, Access>, names: ReadonlyMap<string, string>, guards: readonly string[], depth: number): Map<string, Access> => {
     let now = state;
+    const list = followPointers(written, names);
     for (let i = 0; i < list.length; i++) {
       const { text, line } = list[i]!;
       if (text === "workgroupBarrier" || text === "workgroupUniformLoad") now = new Map();
       else if (arrays.has(text)) {
         // A subgroup's matrix: `subgroupMatrixStore<row_major>(&x, place, …)`, or a load.
-        const matrix = list[i - 1]?.text === "&" && list[i + 1]?.text === ",";
+        const matrix = list[i - 1]?.text === "&" && list[i + 1]?.text === "," && list[i - 3]?.text === ">";
+        if (!matrix && list[i - 1]?.text === "&" && isPrefix(list, i - 1)) continue; // its place is taken, nothing is read
         const index = list[i + 1]?.text === "[" ? list.slice(i + 2, closing(list, i + 1)) : matrix ? splitCommas(list.slice(i + 2, closing(list, i - 2)))[0]! : [];
         touch(now, { name: text, write: matrix && list[i - 6]?.text === "subgroupMatrixStore", index: ownIndex(words(index, names), guards), guards, line });
       } else {
@@ -112,11 +123,13 @@ function findRaces(code: string): { readonly before: Access; readonly after: Acc
     return now;
   };
 
-  const simple = (list: readonly Token[], state: Map<string, Access>, names: Map<string, string>, guards: readonly string[], depth: number): Map<string, Access> => {
+  const simple = (written: readonly Token[], state: Map<string, Access>, names: Map<string, string>, guards: readonly string[], depth: number): Map<string, Access> => {
+    const list = followPointers(written, names);
     const equals = findAssignment(list);
     const target = list[0];
     if (equals < 0 || !target) return evaluate(list, state, names, guards, depth);
     if (!arrays.has(target.text)) {
+      if (target.text === "let" && list[1] && list[equals + 1]?.text === "&" && arrays.has(list[equals + 2]?.text ?? "")) names.set(list[1].text, words(list.slice(equals + 1), names));
       if ((target.text === "let" || target.text === "var") && list[1] && [own, "#"].some((name) => list.slice(equals).some(({ text }) => text === name || places.has(text)))) places.add(list[1].text);
       // What comes from a slab that takes turns goes on by the slab's words.
       const value = words(list.slice(equals + 1), names);
@@ -140,6 +153,7 @@ function findRaces(code: string): { readonly before: Access; readonly after: Acc
       if (statement.kind === "simple") {
         if (statement.tokens[0]?.text === "return") {
           now = evaluate(statement.tokens, now, scope, guards, depth);
+          some ||= guards.length > 0;
           return depth === 0 ? new Map() : now;
         }
         now = simple(statement.tokens, now, scope, guards, depth);
@@ -173,6 +187,45 @@ function findRaces(code: string): { readonly before: Access; readonly after: Acc
 /** Under `t == 0`, the index 0 is the invocation's own. */
 function ownIndex(index: string, guards: readonly string[]): string {
   return guards.some((guard) => guard === `# == ${index}` || guard === `# == ${index}u`) ? "#" : index;
+}
+
+/** Whether an index is made of numbers and of constants of the template alone: it is the same for all invocations. */
+function isConstant(index: string): boolean {
+  return index.split(" ").every((word) => /^(\d\w*|[A-Z][A-Z0-9_]*|[-+*/()]|)$/.test(word));
+}
+
+/** Whether one writes an element that every invocation has as its own, and another, later or before, the one at a constant index. */
+function meetInWriting(x: Access, y: Access): boolean {
+  const [own, other] = x.index === "#" ? [x, y] : [y, x];
+  return own.index === "#" && own.guards.length === 0 && isConstant(other.index) && other.index !== "";
+}
+
+/** Whether the word at `at` stands before what it acts on: `&x`, not `a & x`. */
+function isPrefix(list: readonly Token[], at: number): boolean {
+  const before = list[at - 1]?.text;
+  return before === undefined || before === "return" || !/^[\w)\]]/.test(before);
+}
+
+/** The same words with `*p`, `(*p)` and `p[` as what p points to, for names that stand for `& something`. */
+function followPointers(list: readonly Token[], names: ReadonlyMap<string, string>): readonly Token[] {
+  const targetOf = (token: Token | undefined) => (token && names.get(token.text)?.startsWith("& ") ? names.get(token.text)!.slice(2).split(" ").map((text) => ({ text, line: token.line })) : undefined);
+  if (!list.some(targetOf)) return list;
+  const found: Token[] = [];
+  for (let i = 0; i < list.length; i++) {
+    const behind = list[i]!.text === "*" && isPrefix(list, i) ? targetOf(list[i + 1]) : undefined;
+    const direct = list[i + 1]?.text === "[" ? targetOf(list[i]) : undefined;
+    if (behind) {
+      // The parentheses of (*p)[i] go too.
+      if (found.at(-1)?.text === "(" && list[i + 2]?.text === ")" && isPrefix(found, found.length - 1)) {
+        found.pop();
+        i++;
+      }
+      found.push(...behind);
+      i++;
+    } else if (direct) found.push(...direct);
+    else found.push(list[i]!);
+  }
+  return found;
 }
 
 /** A slab's number, `step % STAGES * …`. */
@@ -245,7 +298,8 @@ function readFunctions(tokens: readonly Token[]): Map<string, Fn> {
     const end = closing(tokens, i + 2);
     let open = end;
     while (open < tokens.length && tokens[open]!.text !== "{") open++;
-    const parameters = splitCommas(tokens.slice(i + 3, end)).map((part) => part[part.findIndex((token) => token.text === ":") - 1]?.text ?? "");
+    // A comma within a type, as of a pointer, parts none.
+    const parameters = splitCommas(tokens.slice(i + 3, end)).filter((part) => part.some((token) => token.text === ":")).map((part) => part[part.findIndex((token) => token.text === ":") - 1]?.text ?? "");
     functions.set(tokens[i + 1]?.text ?? "", { parameters, body: readBlock(tokens, open + 1, closing(tokens, open)) });
   });
   return functions;
