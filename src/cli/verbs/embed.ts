@@ -4,6 +4,7 @@ import { MANIFEST_FILE, type Dataset } from "../../data/dataset.ts";
 import { chooseEmbeddingsFormat, encodeEmbeddings } from "../../data/embeddings.ts";
 import { openImage } from "../../data/image-dataset.ts";
 import { readDataset } from "../../data/read-dataset.ts";
+import { writeSafetensors } from "../../data/safetensors.ts";
 import { formatBytes } from "../../engine/errors.ts";
 import { EXIT_CODES, UserError, quoteArgument } from "../../errors.ts";
 import { joinPath } from "../../files.ts";
@@ -25,6 +26,7 @@ export interface EmbedFlags extends DeviceFlags {
   readonly stride?: number;
   readonly pixelSize?: number;
   readonly map?: string;
+  readonly attention?: string;
   readonly force?: boolean;
   readonly format: Format;
 }
@@ -32,6 +34,10 @@ export interface EmbedFlags extends DeviceFlags {
 export async function runEmbed(model: string, input: string, flags: EmbedFlags): Promise<void> {
   const fileFormat = chooseEmbeddingsFormat(flags.out);
   await checkOutput("--out", flags.out, flags.force ?? false);
+  if (flags.attention !== undefined) {
+    if (!flags.attention.endsWith(".safetensors")) throw new UserError(EXIT_CODES.usage, `--attention ${flags.attention}: expected a name that ends in .safetensors`);
+    await checkOutput("--attention", flags.attention, flags.force ?? false);
+  }
   if (flags.map !== undefined) await checkMapFolder(flags.map, flags.force ?? false);
   const weights = await findWeights(model);
   const dataset = await openInput(input, weights, flags);
@@ -47,6 +53,7 @@ export async function runEmbed(model: string, input: string, flags: EmbedFlags):
         files: nodeFiles,
         weights,
         batch: flags.batch,
+        attention: flags.attention !== undefined,
         signal: stop.signal,
         onProgress(done, total) {
           pace.note(done, performance.now());
@@ -63,6 +70,7 @@ export async function runEmbed(model: string, input: string, flags: EmbedFlags):
     }
     const seconds = elapsed();
     await nodeFiles.writeAtomic(flags.out, encodeEmbeddings(embeddings, fileFormat));
+    if (flags.attention !== undefined && embeddings.attention) await nodeFiles.writeAtomic(flags.attention, writeSafetensors(new Map([["attention", embeddings.attention]]), embeddings.metadata));
     if (flags.map !== undefined) {
       const { paths, share } = await writeFeatureMaps(nodeFiles, dataset, embeddings.values, embeddings.channels, flags.map);
       progress.note(`${paths.length} ${paths.length === 1 ? "map" : "maps"} in ${flags.map}; the three colours hold ${share.map((part) => `${(100 * part).toFixed(0)} %`).join(", ")} of the variance`);
