@@ -170,10 +170,11 @@ function refuse(faults: readonly string[], source: string, preset: Preset, match
   const count = (kind: string) => of(kind).length;
   const kinds = [of("missing: "), faults.filter((line) => !/^(missing|unexpected): /.test(line)), of("unexpected: ")];
   const lines = kinds.flatMap((kind) => (kind.length > LINES ? [...kind.slice(0, LINES), `and ${kind.length - LINES} more that are ${kind === kinds[0] ? "missing" : kind === kinds[2] ? "unexpected" : "wrong"}`] : kind));
+  const onlyPool = faults.every((line) => line.startsWith("missing: attn_pool."));
   return new UserError(
     EXIT_CODES.badData,
     `${source}: ${faults.length} ${faults.length === 1 ? "tensor does" : "tensors do"} not fit the encoder of ${preset.name} (${matched} fit, ${count("missing")} missing, ${count("unexpected")} unexpected), expected all to`,
-    [...lines, "Choose the preset and the model settings that the weights were made with: see docs/weights.md."],
+    [...lines, onlyPool ? "They were made with average pooling: take them with --set model.pool=average." : "Choose the preset and the model settings that the weights were made with: see docs/weights.md."],
   );
 }
 

@@ -129,6 +129,10 @@ describe("state dicts", () => {
     ]);
   });
 
+  test("weights without attention pooling say how to take them", () => {
+    expect(adoptFault(draw(settings("tiny")), settings("tiny", { "model.pool": "attention" })).notes).toEqual(["missing: attn_pool.query", "missing: attn_pool.key.weight", "missing: attn_pool.value.weight", expect.stringContaining("--set model.pool=average")]);
+  });
+
   test("weights of another architecture name what is missing, and count what is too much to list", () => {
     const error = adoptFault(draw(settings("vit-tiny")), settings("tiny"));
     expect(error.notes).toContain("missing: conv1.weight");
