@@ -1,18 +1,22 @@
 // y = act(x ∗ w + bias) + residual as a product of matrices: rows are pixels, columns the channels of a group, and the
 // inner dimension is (ky, kx, c).
 //
-//   workgroup   TILE × TILE of y, 256 invocations
-//   invocation  4 pixels × 4 channels of that, in registers
-//   step        DEPTH of the inner dimension, staged through workgroup memory
+//   workgroup   ROWS pixels × COLUMNS channels of y, 128 invocations
+//   invocation  8 pixels 16 apart × 2 groups of 4 channels of that, in registers
+//   step        DEPTH of the inner dimension, loaded while the step before is multiplied, staged through workgroup memory
 //
 // Needs cg and og to be multiples of 4.
 //#params
 alias Elem = f32;
-const TILE = 64u;
+const ROWS = 128u;
+const COLUMNS = 64u;
 const DEPTH = 16u;
+const UNROLL = 0u;                                                  // 1: a step is multiplied whole, for compilers to unroll
 //#end
-//#use activation pixel
+//#use activation madd pixel
 alias Elem4 = vec4<Elem>;
+const K4 = DEPTH / 4u;
+const COLUMNS4 = COLUMNS / 4u;
 struct Uniforms {
   origin: vec3u,
   b: u32, ih: u32, iw: u32, ci: u32, oh: u32, ow: u32, co: u32, fh: u32, fw: u32, groups: u32, cg: u32, og: u32,
@@ -37,63 +41,111 @@ fn finish(pixel: u32, o4: u32, sum: vec4f) {
   y[at] = Elem4(r);
 }
 
-var<workgroup> xs: array<f32, DEPTH * (TILE + 1u)>;                 // [DEPTH, TILE], rows one longer: no bank conflicts
-var<workgroup> ws: array<vec4f, DEPTH * TILE / 4u>;                 // [DEPTH, TILE]
-const_assert TILE == 64u && DEPTH == 16u;                           // 256 invocations stage one vector of each a step
+// The vectors of a row are staged in turned places, so that four neighbouring rows lie in different banks.
+var<workgroup> rows: array<vec4f, ROWS * K4>;                       // [ROWS, K4] vectors along c
+var<workgroup> columns: array<vec4f, DEPTH * COLUMNS4>;             // [DEPTH, COLUMNS4]
+const_assert ROWS == 128u && COLUMNS == 64u && DEPTH == 16u;        // what 128 invocations stage and multiply
 
-@compute @workgroup_size(256)
+// Four channels of x at a tap of a pixel, whose filter begins at `top`, `left`: zeros outside of the image, where these wrap.
+fn loadX(image: u32, top: u32, left: u32, tap: vec2u, c: u32, inside: bool) -> vec4f {
+  let iy = top + tap.y * u.dilationH;
+  let ix = left + tap.x * u.dilationW;
+  var v = vec4f();
+  if (inside && iy < u.ih && ix < u.iw) { v = vec4f(x[(((image * u.ih + iy) * u.iw + ix) * u.ci + c) / 4u]); }
+  return v;
+}
+
+@compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t: u32) {
   let wg = group + u.origin;
   let pixels = u.b * u.oh * u.ow;
   let inner = u.fh * u.fw * u.cg;
   let co4 = u.co / 4u;
   let og4 = u.og / 4u;
-  // Staging: this invocation brings four inner indices of one pixel, and four channels of one inner index.
-  let stagedPixel = t / 4u;
-  let stagedDepth = t % 4u * 4u;
-  let brought = wg.x * TILE + stagedPixel;
-  let to = pixelAt(brought, u.oh, u.ow);
-  let top = to.y * u.strideH - u.padH;
-  let left = to.z * u.strideW - u.padW;
-  let o4Staged = wg.y * (TILE / 4u) + t % 16u;
-  let row = t / 16u * 4u;
-  let column = t % 16u;
-  var a0 = vec4f(0.0); var a1 = vec4f(0.0); var a2 = vec4f(0.0); var a3 = vec4f(0.0);
-  for (var k0 = 0u; k0 < inner; k0 += DEPTH) {
-    let k = k0 + stagedDepth;
-    let tap = k / u.cg;
-    let iy = top + tap / u.fw * u.dilationH;                        // above the image: wraps, and is no longer < ih
-    let ix = left + tap % u.fw * u.dilationW;
-    var v = vec4f(0.0);
-    if (k < inner && brought < pixels && iy < u.ih && ix < u.iw) {
-      v = vec4f(x[(((to.x * u.ih + iy) * u.iw + ix) * u.ci + wg.z * u.cg + k % u.cg) / 4u]);
+  // Staging: this invocation brings four inner indices of four pixels, 32 apart, and four channels of two inner indices.
+  let place = t / 4u * K4 + ((t % 4u) ^ (t / 8u % 4u));
+  let pixel0 = wg.x * ROWS + t / 4u + 0u;
+  let to0 = pixelAt(min(pixel0, pixels - 1u), u.oh, u.ow);
+  let pixel1 = wg.x * ROWS + t / 4u + 32u;
+  let to1 = pixelAt(min(pixel1, pixels - 1u), u.oh, u.ow);
+  let pixel2 = wg.x * ROWS + t / 4u + 64u;
+  let to2 = pixelAt(min(pixel2, pixels - 1u), u.oh, u.ow);
+  let pixel3 = wg.x * ROWS + t / 4u + 96u;
+  let to3 = pixelAt(min(pixel3, pixels - 1u), u.oh, u.ow);
+  let column = min(wg.y * COLUMNS4 + t % 16u, og4 - 1u) + wg.z * og4;
+  let ty = t / 8u;
+  let tx = t % 8u;
+  let turn = ty / 2u % 4u;
+  var s0a = vec4f(); var s0b = vec4f();
+  var s1a = vec4f(); var s1b = vec4f();
+  var s2a = vec4f(); var s2b = vec4f();
+  var s3a = vec4f(); var s3b = vec4f();
+  var s4a = vec4f(); var s4b = vec4f();
+  var s5a = vec4f(); var s5b = vec4f();
+  var s6a = vec4f(); var s6b = vec4f();
+  var s7a = vec4f(); var s7b = vec4f();
+  for (var k0 = 0u; k0 < inner + DEPTH; k0 += DEPTH) {
+    // The step at k0 is loaded while the staged one, before it, is multiplied.
+    let k = k0 + t % 4u * 4u;
+    let tap = vec2u(k / u.cg % u.fw, k / u.cg / u.fw);
+    let c = wg.z * u.cg + k % u.cg;
+    let x0 = loadX(to0.x, to0.y * u.strideH - u.padH, to0.z * u.strideW - u.padW, tap, c, k < inner);
+    let x1 = loadX(to1.x, to1.y * u.strideH - u.padH, to1.z * u.strideW - u.padW, tap, c, k < inner);
+    let x2 = loadX(to2.x, to2.y * u.strideH - u.padH, to2.z * u.strideW - u.padW, tap, c, k < inner);
+    let x3 = loadX(to3.x, to3.y * u.strideH - u.padH, to3.z * u.strideW - u.padW, tap, c, k < inner);
+    let w0 = vec4f(w[min(k0 + t / 16u, inner - 1u) * co4 + column]); // past the end it meets zeros of x
+    let w1 = vec4f(w[min(k0 + t / 16u + 8u, inner - 1u) * co4 + column]);
+    if (k0 > 0u) {
+      let count = select(min(K4, (inner + DEPTH - k0) / 4u), K4, UNROLL == 1u);
+      for (var p = 0u; p < count; p++) {
+        let b0 = columns[(4u * p + 0u) * COLUMNS4 + tx];
+        let b1 = columns[(4u * p + 1u) * COLUMNS4 + tx];
+        let b2 = columns[(4u * p + 2u) * COLUMNS4 + tx];
+        let b3 = columns[(4u * p + 3u) * COLUMNS4 + tx];
+        let d0 = columns[(4u * p + 0u) * COLUMNS4 + tx + 8u];
+        let d1 = columns[(4u * p + 1u) * COLUMNS4 + tx + 8u];
+        let d2 = columns[(4u * p + 2u) * COLUMNS4 + tx + 8u];
+        let d3 = columns[(4u * p + 3u) * COLUMNS4 + tx + 8u];
+        let a0 = rows[(ty + 0u) * K4 + (p ^ turn)];
+        s0a = madd(a0, b0, b1, b2, b3, s0a);
+        s0b = madd(a0, d0, d1, d2, d3, s0b);
+        let a1 = rows[(ty + 16u) * K4 + (p ^ turn)];
+        s1a = madd(a1, b0, b1, b2, b3, s1a);
+        s1b = madd(a1, d0, d1, d2, d3, s1b);
+        let a2 = rows[(ty + 32u) * K4 + (p ^ turn)];
+        s2a = madd(a2, b0, b1, b2, b3, s2a);
+        s2b = madd(a2, d0, d1, d2, d3, s2b);
+        let a3 = rows[(ty + 48u) * K4 + (p ^ turn)];
+        s3a = madd(a3, b0, b1, b2, b3, s3a);
+        s3b = madd(a3, d0, d1, d2, d3, s3b);
+        let a4 = rows[(ty + 64u) * K4 + (p ^ turn)];
+        s4a = madd(a4, b0, b1, b2, b3, s4a);
+        s4b = madd(a4, d0, d1, d2, d3, s4b);
+        let a5 = rows[(ty + 80u) * K4 + (p ^ turn)];
+        s5a = madd(a5, b0, b1, b2, b3, s5a);
+        s5b = madd(a5, d0, d1, d2, d3, s5b);
+        let a6 = rows[(ty + 96u) * K4 + (p ^ turn)];
+        s6a = madd(a6, b0, b1, b2, b3, s6a);
+        s6b = madd(a6, d0, d1, d2, d3, s6b);
+        let a7 = rows[(ty + 112u) * K4 + (p ^ turn)];
+        s7a = madd(a7, b0, b1, b2, b3, s7a);
+        s7b = madd(a7, d0, d1, d2, d3, s7b);
+      }
     }
-    var p = vec4f(0.0);
-    let kw = k0 + t / 16u;
-    if (kw < inner && o4Staged < og4) { p = vec4f(w[kw * co4 + wg.z * og4 + o4Staged]); }
     workgroupBarrier();                                             // the step before has been read
-    let atX = stagedDepth * (TILE + 1u) + stagedPixel;
-    xs[atX] = v.x;
-    xs[atX + TILE + 1u] = v.y;
-    xs[atX + 2u * (TILE + 1u)] = v.z;
-    xs[atX + 3u * (TILE + 1u)] = v.w;
-    ws[t] = p;
+    rows[place + 0u * K4] = x0;
+    rows[place + 32u * K4] = x1;
+    rows[place + 64u * K4] = x2;
+    rows[place + 96u * K4] = x3;
+    columns[t] = w0;
+    columns[t + 128u] = w1;
     workgroupBarrier();                                             // this step has been written
-    for (var d = 0u; d < DEPTH; d++) {
-      let q = ws[d * (TILE / 4u) + column];
-      let at = d * (TILE + 1u) + row;
-      a0 += xs[at] * q;
-      a1 += xs[at + 1u] * q;
-      a2 += xs[at + 2u] * q;
-      a3 += xs[at + 3u] * q;
-    }
   }
-  if (wg.y * (TILE / 4u) + column >= og4) { return; }
-  let o4 = wg.z * og4 + wg.y * (TILE / 4u) + column;
-  let pixel = wg.x * TILE + row;
   // A loop over copies, so that the epilogue is compiled once.
-  var sums = array(a0, a1, a2, a3);
-  for (var i = 0u; i < 4u; i++) {
-    if (pixel + i < pixels) { finish(pixel + i, o4, sums[i]); }
+  var sums = array<vec4f, 16>(s0a, s1a, s2a, s3a, s4a, s5a, s6a, s7a, s0b, s1b, s2b, s3b, s4b, s5b, s6b, s7b);
+  for (var r = 0u; r < 16u; r++) {
+    let pixel = wg.x * ROWS + ty + 16u * (r % 8u);
+    let o4 = wg.y * COLUMNS4 + tx + 8u * (r / 8u);
+    if (pixel < pixels && o4 < og4) { finish(pixel, wg.z * og4 + o4, sums[r]); }
   }
 }

@@ -44,7 +44,8 @@ export const conv2d = defineKernel({
     },
     tiled: {
       source: tiled,
-      grid: ({ b, oh, ow, og, groups }, constant) => [ceilDiv(b * oh * ow, constant("TILE")), ceilDiv(og, constant("TILE")), groups],
+      params: { UNROLL: [0, 1] },
+      grid: ({ b, oh, ow, og, groups }, constant) => [ceilDiv(b * oh * ow, constant("ROWS")), ceilDiv(og, constant("COLUMNS")), groups],
       tiles: { ow: "DEPTH" },
       legal: ({ cg, og }) => cg % 4 === 0 && og % 4 === 0,
     },

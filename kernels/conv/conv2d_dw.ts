@@ -50,7 +50,8 @@ export const conv2dDw = defineKernel({
     },
     tiled: {
       source: tiled,
-      grid: ({ fh, fw, cg, og, groups, splits }, constant) => [ceilDiv(fh * fw * cg, constant("TILE")), ceilDiv(og, constant("TILE")) * groups, splits],
+      params: { UNROLL: [0, 1] },
+      grid: ({ fh, fw, cg, og, groups, splits }, constant) => [ceilDiv(fh * fw * cg, constant("ROWS")), ceilDiv(og, constant("COLUMNS")) * groups, splits],
       tiles: { ow: "DEPTH" },
       legal: ({ cg, og }) => cg % 4 === 0 && og % 4 === 0,
     },

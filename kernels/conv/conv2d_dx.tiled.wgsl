@@ -1,18 +1,22 @@
 // dx of y = x ∗ w, class by class as in conv2d_dx.broadcast, as a product of matrices: rows are the pixels of a class, columns
 // the channels of a group, and the inner dimension is (ky, kx, o) over the taps that the class meets.
 //
-//   workgroup   TILE × TILE of dx, 256 invocations
-//   invocation  4 pixels × 4 channels of that, in registers
-//   step        DEPTH of the inner dimension, staged through workgroup memory
+//   workgroup   ROWS pixels × COLUMNS channels of dx, 128 invocations
+//   invocation  8 pixels 16 apart × 2 groups of 4 channels of that, in registers
+//   step        DEPTH of the inner dimension, loaded while the step before is multiplied, staged through workgroup memory
 //
 // Needs cg and og to be multiples of 4.
 //#params
 alias Elem = f32;
-const TILE = 64u;
+const ROWS = 128u;
+const COLUMNS = 64u;
 const DEPTH = 16u;
+const UNROLL = 0u;                                                  // 1: a step is multiplied whole, for compilers to unroll
 //#end
-//#use pixel
+//#use madd pixel
 alias Elem4 = vec4<Elem>;
+const K4 = DEPTH / 4u;
+const COLUMNS4 = COLUMNS / 4u;
 struct Uniforms {
   origin: vec3u,
   b: u32, ih: u32, iw: u32, ci: u32, oh: u32, ow: u32, co: u32, fh: u32, fw: u32, groups: u32, cg: u32, og: u32,
@@ -31,79 +35,138 @@ fn finish(pixel: u32, c4: u32, sum: vec4f) {
   dx[at] = Elem4(r);
 }
 
-var<workgroup> ds: array<f32, DEPTH * (TILE + 1u)>;                 // [DEPTH, TILE], rows one longer: no bank conflicts
-var<workgroup> ws: array<f32, DEPTH * (TILE + 1u)>;                 // [DEPTH, TILE], likewise
-const_assert TILE == 64u && DEPTH == 16u;                           // 256 invocations stage one vector of each a step
+// The vectors of a row are staged in turned places, so that four neighbouring rows lie in different banks.
+var<workgroup> rows: array<vec4f, ROWS * K4>;                       // [ROWS, K4] vectors along o
+var<workgroup> columns: array<vec4f, DEPTH * COLUMNS4>;             // [DEPTH, COLUMNS4]
+const_assert ROWS == 128u && COLUMNS == 64u && DEPTH == 16u;        // what 128 invocations stage and multiply
 
-@compute @workgroup_size(256)
+// Four channels of dy that a pixel of the class meets through a tap, which shifts it by `shift`: zeros outside, where it wraps.
+fn loadDy(to: vec3u, shift: vec2u, o4: u32, inside: bool) -> vec4f {
+  let oy = to.y + shift.y;
+  let ox = to.z + shift.x;
+  var v = vec4f();
+  if (inside && oy < u.oh && ox < u.ow) { v = vec4f(dy[((to.x * u.oh + oy) * u.ow + ox) * (u.co / 4u) + o4]); }
+  return v;
+}
+
+@compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t: u32) {
   let wg = group + u.origin;
   let cy = wg.z / u.groups / u.strideW;                             // the class
   let cx = wg.z / u.groups % u.strideW;
   let g = wg.z % u.groups;
-  let rows = (u.ih - min(cy, u.ih) + u.strideH - 1u) / u.strideH;
-  let columns = (u.iw - min(cx, u.iw) + u.strideW - 1u) / u.strideW;
-  let pixels = u.b * rows * columns;
-  if (wg.x * TILE >= pixels) { return; }
+  let lines = (u.ih - min(cy, u.ih) + u.strideH - 1u) / u.strideH;
+  let width = (u.iw - min(cx, u.iw) + u.strideW - 1u) / u.strideW;
+  let pixels = u.b * lines * width;
+  if (wg.x * ROWS >= pixels) { return; }
   let firstY = firstTap((cy + u.padH) % u.strideH, u.dilationH, u.strideH);
   let firstX = firstTap((cx + u.padW) % u.strideW, u.dilationW, u.strideW);
   let tapsX = (u.fw - min(firstX, u.fw) + u.stepW - 1u) / u.stepW;
   let tapsY = (u.fh - min(firstY, u.fh) + u.stepH - 1u) / u.stepH;
   let inner = tapsY * tapsX * u.og;
   let co4 = u.co / 4u;
-  // Staging: this invocation brings four inner indices of one pixel, and of one channel.
-  let staged = t / 4u;
-  let stagedDepth = t % 4u * 4u;
-  let to = pixelAt(wg.x * TILE + staged, rows, columns);
-  let c = wg.y * TILE + staged;
-  let row = t / 16u * 4u;
-  let column = t % 16u * 4u;
-  var a0 = vec4f(0.0); var a1 = vec4f(0.0); var a2 = vec4f(0.0); var a3 = vec4f(0.0);
-  for (var k0 = 0u; k0 < inner; k0 += DEPTH) {
-    let k = k0 + stagedDepth;
+  // Staging: this invocation brings four inner indices of four pixels, 32 apart; every second one those of four channels, too.
+  let place = t / 4u * K4 + ((t % 4u) ^ (t / 8u % 4u));
+  let to0 = pixelAt(min(wg.x * ROWS + t / 4u + 0u, pixels - 1u), lines, width);
+  let to1 = pixelAt(min(wg.x * ROWS + t / 4u + 32u, pixels - 1u), lines, width);
+  let to2 = pixelAt(min(wg.x * ROWS + t / 4u + 64u, pixels - 1u), lines, width);
+  let to3 = pixelAt(min(wg.x * ROWS + t / 4u + 96u, pixels - 1u), lines, width);
+  let c4 = t / 8u;                                                  // of the filters' block, at depth t / 2 % 4
+  let c = wg.y * COLUMNS + 4u * c4;
+  let ty = t / 8u;
+  let tx = t % 8u;
+  let turn = ty / 2u % 4u;
+  var s0a = vec4f(); var s0b = vec4f();
+  var s1a = vec4f(); var s1b = vec4f();
+  var s2a = vec4f(); var s2b = vec4f();
+  var s3a = vec4f(); var s3b = vec4f();
+  var s4a = vec4f(); var s4b = vec4f();
+  var s5a = vec4f(); var s5b = vec4f();
+  var s6a = vec4f(); var s6b = vec4f();
+  var s7a = vec4f(); var s7b = vec4f();
+  for (var k0 = 0u; k0 < inner + DEPTH; k0 += DEPTH) {
+    // The step at k0 is loaded while the staged one, before it, is multiplied.
+    let k = k0 + t % 4u * 4u;
     let tap = k / u.og;
-    let ky = firstY + tap / tapsX * u.stepH;
-    let kx = firstX + tap % tapsX * u.stepW;
-    let oy = to.y + u32((i32(cy + u.padH) - i32(ky * u.dilationH)) / i32(u.strideH));  // exact; below zero it wraps
-    let ox = to.z + u32((i32(cx + u.padW) - i32(kx * u.dilationW)) / i32(u.strideW));
+    let ky = firstY + tap / max(tapsX, 1u) * u.stepH;
+    let kx = firstX + tap % max(tapsX, 1u) * u.stepW;
+    let shift = vec2u(
+      u32((i32(cx + u.padW) - i32(kx * u.dilationW)) / i32(u.strideW)), // exact; below zero it wraps
+      u32((i32(cy + u.padH) - i32(ky * u.dilationH)) / i32(u.strideH)));
     let o4 = (g * u.og + k % u.og) / 4u;
-    var v = vec4f(0.0);
-    var p = vec4f(0.0);
-    if (k < inner && to.x < u.b && oy < u.oh && ox < u.ow) { v = vec4f(dy[((to.x * u.oh + oy) * u.ow + ox) * co4 + o4]); }
-    if (k < inner && c < u.cg) { p = vec4f(w[((ky * u.fw + kx) * u.cg + c) * co4 + o4]); }
-    workgroupBarrier();                                             // the step before has been read
-    let at = stagedDepth * (TILE + 1u) + staged;
-    ds[at] = v.x;
-    ds[at + TILE + 1u] = v.y;
-    ds[at + 2u * (TILE + 1u)] = v.z;
-    ds[at + 3u * (TILE + 1u)] = v.w;
-    ws[at] = p.x;
-    ws[at + TILE + 1u] = p.y;
-    ws[at + 2u * (TILE + 1u)] = p.z;
-    ws[at + 3u * (TILE + 1u)] = p.w;
-    workgroupBarrier();                                             // this step has been written
-    for (var d = 0u; d < DEPTH; d++) {
-      let atD = d * (TILE + 1u) + row;
-      let atW = d * (TILE + 1u) + column;
-      let q = vec4f(ws[atW], ws[atW + 1u], ws[atW + 2u], ws[atW + 3u]);
-      a0 += ds[atD] * q;
-      a1 += ds[atD + 1u] * q;
-      a2 += ds[atD + 2u] * q;
-      a3 += ds[atD + 3u] * q;
+    let x0 = loadDy(to0, shift, o4, k < inner);
+    let x1 = loadDy(to1, shift, o4, k < inner);
+    let x2 = loadDy(to2, shift, o4, k < inner);
+    let x3 = loadDy(to3, shift, o4, k < inner);
+    var block = mat4x4f();                                          // four channels by four inner indices
+    let kw = k0 + t / 2u % 4u * 4u;
+    if (t % 2u == 0u && kw < inner && c < u.cg) {
+      let tapW = kw / u.og;
+      let at = (((firstY + tapW / tapsX * u.stepH) * u.fw + firstX + tapW % tapsX * u.stepW) * u.cg + c) * co4 + (g * u.og + kw % u.og) / 4u;
+      block = transpose(mat4x4f(vec4f(w[at]), vec4f(w[at + co4]), vec4f(w[at + 2u * co4]), vec4f(w[at + 3u * co4])));
     }
+    if (k0 > 0u) {
+      let count = select(min(K4, (inner + DEPTH - k0) / 4u), K4, UNROLL == 1u);
+      for (var p = 0u; p < count; p++) {
+        let b0 = columns[(4u * p + 0u) * COLUMNS4 + tx];
+        let b1 = columns[(4u * p + 1u) * COLUMNS4 + tx];
+        let b2 = columns[(4u * p + 2u) * COLUMNS4 + tx];
+        let b3 = columns[(4u * p + 3u) * COLUMNS4 + tx];
+        let d0 = columns[(4u * p + 0u) * COLUMNS4 + tx + 8u];
+        let d1 = columns[(4u * p + 1u) * COLUMNS4 + tx + 8u];
+        let d2 = columns[(4u * p + 2u) * COLUMNS4 + tx + 8u];
+        let d3 = columns[(4u * p + 3u) * COLUMNS4 + tx + 8u];
+        let a0 = rows[(ty + 0u) * K4 + (p ^ turn)];
+        s0a = madd(a0, b0, b1, b2, b3, s0a);
+        s0b = madd(a0, d0, d1, d2, d3, s0b);
+        let a1 = rows[(ty + 16u) * K4 + (p ^ turn)];
+        s1a = madd(a1, b0, b1, b2, b3, s1a);
+        s1b = madd(a1, d0, d1, d2, d3, s1b);
+        let a2 = rows[(ty + 32u) * K4 + (p ^ turn)];
+        s2a = madd(a2, b0, b1, b2, b3, s2a);
+        s2b = madd(a2, d0, d1, d2, d3, s2b);
+        let a3 = rows[(ty + 48u) * K4 + (p ^ turn)];
+        s3a = madd(a3, b0, b1, b2, b3, s3a);
+        s3b = madd(a3, d0, d1, d2, d3, s3b);
+        let a4 = rows[(ty + 64u) * K4 + (p ^ turn)];
+        s4a = madd(a4, b0, b1, b2, b3, s4a);
+        s4b = madd(a4, d0, d1, d2, d3, s4b);
+        let a5 = rows[(ty + 80u) * K4 + (p ^ turn)];
+        s5a = madd(a5, b0, b1, b2, b3, s5a);
+        s5b = madd(a5, d0, d1, d2, d3, s5b);
+        let a6 = rows[(ty + 96u) * K4 + (p ^ turn)];
+        s6a = madd(a6, b0, b1, b2, b3, s6a);
+        s6b = madd(a6, d0, d1, d2, d3, s6b);
+        let a7 = rows[(ty + 112u) * K4 + (p ^ turn)];
+        s7a = madd(a7, b0, b1, b2, b3, s7a);
+        s7b = madd(a7, d0, d1, d2, d3, s7b);
+      }
+    }
+    workgroupBarrier();                                             // the step before has been read
+    rows[place + 0u * K4] = x0;
+    rows[place + 32u * K4] = x1;
+    rows[place + 64u * K4] = x2;
+    rows[place + 96u * K4] = x3;
+    if (t % 2u == 0u) {
+      let at = t / 2u % 4u * 4u * COLUMNS4 + c4;
+      columns[at + 0u * COLUMNS4] = block[0];
+      columns[at + 1u * COLUMNS4] = block[1];
+      columns[at + 2u * COLUMNS4] = block[2];
+      columns[at + 3u * COLUMNS4] = block[3];
+    }
+    workgroupBarrier();                                             // this step has been written
   }
-  if (wg.y * TILE + column >= u.cg) { return; }
-  let c4 = (g * u.cg + wg.y * TILE + column) / 4u;
-  let first = wg.x * TILE + row;
   // A loop over copies, so that the epilogue is compiled once.
-  var sums = array(a0, a1, a2, a3);
-  for (var i = 0u; i < 4u; i++) {
-    if (first + i < pixels) { finish(placeOf(first + i, rows, columns, cy, cx), c4, sums[i]); }
+  var sums = array<vec4f, 16>(s0a, s1a, s2a, s3a, s4a, s5a, s6a, s7a, s0b, s1b, s2b, s3b, s4b, s5b, s6b, s7b);
+  for (var r = 0u; r < 16u; r++) {
+    let pixel = wg.x * ROWS + ty + 16u * (r % 8u);
+    let column = wg.y * COLUMNS + 4u * (tx + 8u * (r / 8u));
+    if (pixel < pixels && column < u.cg) { finish(placeOf(pixel, lines, width, cy, cx), (g * u.cg + column) / 4u, sums[r]); }
   }
 }
 
 // Flat index in the image batch of a pixel of the class.
-fn placeOf(index: u32, rows: u32, columns: u32, cy: u32, cx: u32) -> u32 {
-  let at = pixelAt(index, rows, columns);
+fn placeOf(index: u32, lines: u32, width: u32, cy: u32, cx: u32) -> u32 {
+  let at = pixelAt(index, lines, width);
   return (at.x * u.ih + cy + at.y * u.strideH) * u.iw + cx + at.z * u.strideW;
 }

@@ -51,9 +51,10 @@ export const conv2dDx = defineKernel({
     },
     tiled: {
       source: tiled,
+      params: { UNROLL: [0, 1] },
       grid: ({ b, ih, iw, cg, groups, strideH, strideW }, constant) => [
-        ceilDiv(b * ceilDiv(ih, strideH) * ceilDiv(iw, strideW), constant("TILE")),
-        ceilDiv(cg, constant("TILE")),
+        ceilDiv(b * ceilDiv(ih, strideH) * ceilDiv(iw, strideW), constant("ROWS")),
+        ceilDiv(cg, constant("COLUMNS")),
         groups * strideH * strideW,
       ],
       tiles: { iw: "DEPTH" },

@@ -24,6 +24,7 @@ function fillsLanes(channels: number, { subgroupMin }: Traits): boolean {
 export function preferVariants(dear: readonly string[], cheap: readonly string[], across: "cg" | "og"): (numbers: ConvNumbers, traits: Traits) => readonly Choice[] {
   return (numbers, traits) => {
     const best = traits.barriers === "dear" ? [...(fillsLanes(numbers[across], traits) ? ["channels"] : []), ...dear] : cheap;
-    return ["depthwise", ...best].map((variant) => ({ variant }));
+    // GPUs' compilers unroll well; processors' take long over it and gain nothing.
+    return ["depthwise", ...best].map((variant) => (variant === "tiled" && traits.barriers === "cheap" ? { variant, params: { UNROLL: 1 } } : { variant }));
   };
 }

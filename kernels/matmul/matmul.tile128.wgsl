@@ -9,6 +9,7 @@
 alias Elem = f32;
 const TILE = 128u;                                                  // rows and columns of C a workgroup makes
 const STEP = 16u;                                                   // of k at a time
+const UNROLL = 0u;                                                  // 1: a step is multiplied whole, for compilers to unroll
 //#end
 alias Elem4 = vec4<Elem>;
 //#use activation madd
@@ -123,7 +124,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
       else { next = loadB(zb, min(at * K4 + stepB, lastStep), min(wg.x * TILE4 + columnB, n4 - 1u)); }
     }
     if (at > 0u) {
-      for (var p = 0u; p < K4; p++) {
+      let count = select(min(K4, lastStep + 1u - (at - 1u) * K4), K4, UNROLL == 1u);
+      for (var p = 0u; p < count; p++) {
         let b0 = stagedB[(4u * p ) * TILE4 + tx];
         let b1 = stagedB[(4u * p + 1u) * TILE4 + tx];
         let b2 = stagedB[(4u * p + 2u) * TILE4 + tx];

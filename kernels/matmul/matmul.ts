@@ -1,5 +1,5 @@
 // The descriptor of matrix multiplication.
-import { ceilDiv, type Constants, defineKernel, offersMatrix, read, type Traits, when, write } from "../../src/kernel/define.ts";
+import { ceilDiv, type Choice, type Constants, defineKernel, offersMatrix, read, type Traits, when, write } from "../../src/kernel/define.ts";
 import { activationOf } from "../../src/kernel/special.ts";
 import { emulatedMatrix, libraries } from "../lib/index.ts";
 import broadcast from "./matmul.broadcast.wgsl?raw";
@@ -78,12 +78,14 @@ export const matmul = defineKernel({
     },
     tile64: {
       source: tile64,
+      params: { UNROLL: [0, 1] },
       grid: ({ batch, m, n }) => [ceilDiv(n, 64), ceilDiv(m, 64), batch],
       legal: (numbers, { invocations }, flags) => invocations >= 256 && inFours(numbers, flags),
       tiles: { m: "TILE", k: "STEP" },
     },
     tile128: {
       source: tile128,
+      params: { UNROLL: [0, 1] },
       grid: ({ batch, m, n }) => [ceilDiv(n, 128), ceilDiv(m, 128), batch],
       legal: (numbers, { invocations }, flags) => invocations >= 256 && inFours(numbers, flags),
       tiles: { m: "TILE", k: "STEP" },
@@ -95,7 +97,7 @@ export const matmul = defineKernel({
       legal: (numbers, traits, flags, constant) =>
         traits.subgroupMin === traits.subgroupMax && [16, 32, 64].includes(traits.subgroupMin) && offersMatrix(traits, { component: "f16", result: "f32", M: 16, N: 16, K: 16 }) && matrixVariant.legal(numbers, traits, flags, constant),
     },
-    "matrix-emulated": { ...matrixVariant, libraries: emulatedMatrix, standsInFor: "matrix", specialize: { SG: () => 64 } },
+    "matrix-emulated": { ...matrixVariant, libraries: emulatedMatrix, standsInFor: "matrix", needs: ["shader-f16"], specialize: { SG: () => 64 } },
     broadcast: {
       source: broadcast,
       needs: ["subgroups"],
@@ -106,14 +108,14 @@ export const matmul = defineKernel({
       tiles: { m: "ROWS" },
     },
   },
-  choose(numbers, { barriers }) {
+  choose(numbers, { barriers }): readonly Choice[] {
     // A row or a few: B is read once whatever is done, so the least work per element of B wins.
     if (numbers.m <= 4) return [{ variant: "register", params: { ROWS: 4 } }, { variant: "scalar" }];
     if (barriers === "dear") return [{ variant: "broadcast" }, { variant: "register" }, { variant: "scalar" }];
     const big = tilesOf(numbers, 128) >= FILLS_A_GPU;
     const tiled = big ? ["tile128", "tile64"] : ["tile64"];
-    const matrices = big ? [{ variant: "matrix", params: { BM: 128, BN: 128 } }, { variant: "matrix", params: { BM: 128, BN: 128, STAGES: 1 } }, { variant: "matrix" }] : [{ variant: "matrix" }];
-    return [...matrices, ...[...tiled, "register", "scalar"].map((variant) => ({ variant }))];
+    const matrices: readonly Choice[] = big ? [{ variant: "matrix", params: { BM: 128, BN: 128 } }, { variant: "matrix", params: { BM: 128, BN: 128, STAGES: 1 } }, { variant: "matrix" }] : [{ variant: "matrix" }];
+    return [...matrices, ...tiled.map((variant) => ({ variant, params: { UNROLL: 1 } })), { variant: "register" }, { variant: "scalar" }];
   },
   flops: ({ batch, m, n, k }) => 2 * batch * m * n * k,
   builtins: { exp: 16, division: 2, erf: 1 },

@@ -5,8 +5,10 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as catalogue from "../../kernels/index.ts";
 import { libraries } from "../../kernels/lib/index.ts";
 import { openNullAdapter } from "../../src/host/node.ts";
-import { librariesOf } from "../../src/kernel/blueprint.ts";
-import { lintTemplate } from "../../src/kernel/layout.ts";
+import { blueprintKey, chooseBlueprint, librariesOf, type Problem, tryVariant } from "../../src/kernel/blueprint.ts";
+import type { Kernel, Traits } from "../../src/kernel/define.ts";
+import { completeNumbers } from "../../src/kernel/define.ts";
+import { lintTemplate, renderBlueprint } from "../../src/kernel/layout.ts";
 import { renderWhole } from "../../src/kernel/template.ts";
 
 const kernels = Object.values(catalogue);
@@ -51,6 +53,37 @@ describe.each(kernels.map((kernel) => [kernel.name, kernel] as const))("%s", (_,
 test("every kernel has a bench row, but for the probes that benches are measured by", () => {
   const without = kernels.filter(({ cases }) => !Object.values(cases).some(({ bench }) => bench)).map(({ name }) => name);
   expect(without).toEqual(kernels.filter(({ name }) => name.endsWith("_probe")).map(({ name }) => name));
+});
+
+// No CPU adapter has subgroup matrices: here the compiler alone tells that their variants are right, as far as text goes.
+const MATRICES: Traits = {
+  features: new Set(["shader-f16", "subgroups", "chromium-experimental-subgroup-matrix"]),
+  subgroupMin: 32,
+  subgroupMax: 32,
+  workgroupMemory: 49152,
+  invocations: 1024,
+  barriers: "cheap",
+  matrices: [{ component: "f16", result: "f32", M: 16, N: 16, K: 16 }],
+};
+
+test("every form of what multiplies subgroup matrices compiles, and stand-ins are never chosen", async () => {
+  const compiled = new Set<string>();
+  for (const kernel of kernels as readonly Kernel[]) {
+    const problems = Object.values(kernel.cases).map(({ numbers, flags = [] }): Problem => ({ kernel, numbers: completeNumbers(kernel, numbers), flags: new Set(flags), dtype: "f16" }));
+    for (const problem of kernel.dtypes.includes("f16") ? problems : []) expect(kernel.variants[chooseBlueprint(problem, MATRICES).variant]!.standsInFor).toBeUndefined();
+    for (const [name, { needs = [], params = {} }] of Object.entries(kernel.variants)) {
+      if (!needs.includes("chromium-experimental-subgroup-matrix")) continue;
+      const choices = [{}, ...Object.entries(params).flatMap(([param, values]) => values.map((value) => ({ [param]: value }))), { BM: 128, BN: 128 }, { BM: 128, BN: 128, WN: 64 }];
+      for (const tried of problems.flatMap((problem) => choices.map((choice) => tryVariant(problem, MATRICES, name, choice)))) {
+        if (!("blueprint" in tried) || compiled.has(blueprintKey(tried.blueprint))) continue;
+        compiled.add(blueprintKey(tried.blueprint));
+        device.pushErrorScope("validation");
+        device.createShaderModule({ code: renderBlueprint(kernel, tried.blueprint).code });
+        expect((await device.popErrorScope())?.message, blueprintKey(tried.blueprint)).toBeUndefined();
+      }
+    }
+  }
+  expect([...compiled]).toContain("matmul.matrix f16 +bias+residual+silu+ta+tb BM=128 BN=128 SG=32");
 });
 
 test("every template has an owner", () => {
