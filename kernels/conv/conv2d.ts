@@ -7,6 +7,7 @@ import channels from "./conv2d.channels.wgsl?raw";
 import depthwise from "./conv2d.depthwise.wgsl?raw";
 import direct from "./conv2d.direct.wgsl?raw";
 import naive from "./conv2d.naive.wgsl?raw";
+import slide from "./conv2d.slide.wgsl?raw";
 import tiled from "./conv2d.tiled.wgsl?raw";
 import thin from "./conv2d.thin.wgsl?raw";
 import { BENCH_PROBLEMS, CONV_DIMS, convFlops, convProblem, deriveChannels, RAGGED_PROBLEMS, stripCount } from "./problem.ts";
@@ -42,6 +43,14 @@ export const conv2d = defineKernel({
       tiles: { ow: "WIDTH" },
       legal: isDepthwise,
     },
+    slide: {
+      source: slide,
+      grid: ({ b, oh, ow, co }, constant) => [ceilDiv(stripCount(b * oh, ow, 8) * (co / 4), constant("WIDTH")), 1, 1],
+      params: { WIDTH: [8, 32, 64] },
+      tiles: { ow: "WIDTH" },
+      specialize: { FW: ({ fw }) => fw },
+      legal: (numbers) => isDepthwise(numbers) && numbers.strideW === 1 && numbers.dilationW === 1 && numbers.fw <= 11,
+    },
     tiled: {
       source: tiled,
       params: { UNROLL: [0, 1] },
@@ -75,7 +84,7 @@ export const conv2d = defineKernel({
       legal: ({ cg, og }, traits) => cg % 4 === 0 && og % 4 === 0 && broadcastWidth(traits, traits.subgroupMin),
     },
   },
-  choose: preferVariants(["broadcast", "thin", "direct"], ["tiled", "direct"], "og"),
+  choose: preferVariants(["slide", "depthwise", "broadcast", "thin", "direct"], ["slide", "depthwise", "tiled", "direct"], "og"),
   flops: convFlops,
   builtins: { exp: 16, division: 2, erf: 1 },
   reference({ x, w, y, bias, residual }, n, { round, has }) {

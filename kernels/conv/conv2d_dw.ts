@@ -81,7 +81,7 @@ export const conv2dDw = defineKernel({
       legal: ({ cg, og }, traits) => cg % 4 === 0 && og % 4 === 0 && broadcastWidth(traits, traits.subgroupMin),
     },
   },
-  choose: preferVariants(["broadcast", "thin", "direct"], ["tiled", "direct"], "og"),
+  choose: preferVariants(["depthwise", "broadcast", "thin", "direct"], ["depthwise", "tiled", "direct"], "og"),
   flops: convFlops,
   reference({ x, dy, parts }, n, { round }) {
     const lines = n.b * n.oh;

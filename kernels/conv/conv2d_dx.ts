@@ -77,7 +77,7 @@ export const conv2dDx = defineKernel({
       legal: ({ cg, og }, traits) => cg % 4 === 0 && og % 4 === 0 && broadcastWidth(traits, traits.subgroupMin),
     },
   },
-  choose: preferVariants(["broadcast", "direct"], ["tiled", "direct"], "cg"),
+  choose: preferVariants(["depthwise", "broadcast", "direct"], ["depthwise", "tiled", "direct"], "cg"),
   flops: convFlops,
   reference({ dy, w, dx, residual }, n, { round, has }) {
     for (let z = 0; z < n.b; z++)

@@ -18,13 +18,13 @@ function fillsLanes(channels: number, { subgroupMin }: Traits): boolean {
 }
 
 /**
- * Chooses registers and subgroups where barriers are dear, workgroup memory where they are cheap; depthwise kernels where they fit, and
+ * Chooses registers and subgroups where barriers are dear, workgroup memory where they are cheap, and
  * `channels` where the channels that its lanes take, `across`, fill them.
  */
 export function preferVariants(dear: readonly string[], cheap: readonly string[], across: "cg" | "og"): (numbers: ConvNumbers, traits: Traits) => readonly Choice[] {
   return (numbers, traits) => {
     const best = traits.barriers === "dear" ? [...(fillsLanes(numbers[across], traits) ? ["channels"] : []), ...dear] : cheap;
     // GPUs' compilers unroll well; processors' take long over it and gain nothing.
-    return ["depthwise", ...best].map((variant) => (variant === "tiled" && traits.barriers === "cheap" ? { variant, params: { UNROLL: 1 } } : { variant }));
+    return best.map((variant) => (variant === "tiled" && traits.barriers === "cheap" ? { variant, params: { UNROLL: 1 } } : { variant }));
   };
 }
