@@ -17,9 +17,9 @@ export interface Watched {
   report(words: ArrayLike<number>): string | undefined;
 }
 
-/** The argument that the watch reports in: the last site with a stray index, the index and the length there. */
+/** The argument that the watch reports in: some site with a stray index, the index and the length there, in one store. */
 export const WATCH = "watch_";
-const WORDS = 3;
+const WORDS = 4;
 
 /** For an array: the WGSL of its length, and of the arrays in it. */
 interface Length {
@@ -47,12 +47,9 @@ export function watchIndices(kernel: Kernel, variantName: string): Watched {
   const watch = (file: string, text: string) => watchText(text, globals, (array, line) => sites.push({ file, line, array }));
   const binding = Object.keys(kernel.args).length + 1;
   const source = `${watch(`${kernel.name}.${variantName}.wgsl`, variant.source)}
-@group(0) @binding(${binding}) var<storage, read_write> ${WATCH}: array<atomic<u32>, ${WORDS}>; // [${WORDS}]
+@group(0) @binding(${binding}) var<storage, read_write> ${WATCH}: array<vec4u>; // [${WORDS}]
 fn watched_(i: u32, length: u32, site: u32) -> u32 {
-  if (i >= length && atomicMax(&${WATCH}[0], site) < site) {
-    atomicStore(&${WATCH}[1], i);
-    atomicStore(&${WATCH}[2], length);
-  }
+  if (i >= length) { ${WATCH}[0] = vec4u(site, i, length, 0u); }
   return min(i, max(length, 1u) - 1u);
 }
 `;

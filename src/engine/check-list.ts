@@ -192,9 +192,17 @@ function otherOrders(declared: readonly CheckCase[], traits: Traits): CheckCase[
   return [...last, ...drawShapes(last, traits)].map((check) => ({ ...check, scattered: true }));
 }
 
-/** Shapes of every form with its indices watched: the last declared and those that are drawn. */
+/** Shapes with their indices watched, the last declared and those that are drawn: of every form that indexes in its own way, the one with the fewest flags. */
 function watchedIndices(declared: readonly CheckCase[], traits: Traits): CheckCase[] {
-  return byForm(declared).flatMap((cases) => [...cases.filter((check) => isTaken(check, traits)).slice(-1), ...drawShapes(cases, traits)].map((check) => ({ ...check, watched: true })));
+  const forms = new Map<string, readonly CheckCase[]>();
+  for (const cases of byForm(declared)) {
+    const { kernel, flags } = cases[0]!;
+    // What is added to a result at its own place, or done to it, is read and written where the result is.
+    const harmless = new Set([...(kernel.epilogue?.stages ?? []).map(({ flag }) => flag), ...Object.values(kernel.args).flatMap(({ flag }) => flag ?? [])]);
+    const form = flags.filter((flag) => !harmless.has(flag)).sort().join();
+    if (!forms.has(form)) forms.set(form, cases);
+  }
+  return [...forms.values()].flatMap((cases) => [...cases.filter((check) => isTaken(check, traits)).slice(-1), ...drawShapes(cases, traits)].map((check) => ({ ...check, watched: true })));
 }
 
 /** Cases by their flags, those with the fewest first. */
