@@ -59,10 +59,10 @@ export function tryVariant(
 ): { blueprint: Blueprint } | { reason: string } {
   const { kernel, numbers, flags, dtype } = problem;
   const variant = variantOf(kernel, name);
+  if (variant.dtypes && !variant.dtypes.includes(dtype)) return { reason: `${kernel.name}.${name} has no ${dtype} form` };
   const missing = [...(variant.needs ?? []), ...(dtype === "f16" ? ["shader-f16"] : [])].filter((f) => !traits.features.has(f));
   if (missing.length) return { reason: `the device lacks ${missing.join(", ")}` };
   if (!kernel.dtypes.includes(dtype)) return { reason: `${kernel.name} has no ${dtype} form` };
-  if (variant.dtypes && !variant.dtypes.includes(dtype)) return { reason: `${kernel.name}.${name} has no ${dtype} form` };
   const constants: Record<string, number> = { ...params };
   for (const [constant, of] of Object.entries(variant.specialize ?? {})) constants[constant] = of(numbers, traits);
   const sorted = Object.fromEntries(Object.entries(constants).sort(([x], [y]) => (x < y ? -1 : 1)));

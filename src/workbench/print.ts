@@ -29,6 +29,7 @@ export function printExplanation(e: Explanation, file?: string): string {
   const sizes = Object.entries(e.numbers).map(([name, value]) => `${name}=${value}`).join(" ");
   const line = (name: string, text: string) => wrap(text, "            ").map((part, i) => (i === 0 ? `  ${name.padEnd(10)}${part.trimStart()}` : part));
   const own = e.variants.find(({ variant }) => e.key.startsWith(`${e.key.split(".")[0]}.${variant} `));
+  const names = Math.max(11, ...e.variants.map(({ variant }) => variant.length));
   return [
     e.key,
     ...wrap(e.doc, "  "),
@@ -42,11 +43,12 @@ export function printExplanation(e: Explanation, file?: string): string {
     ...line("bound", `${e.bound}: ${(1e3 * e.seconds).toPrecision(3)} ms at the measured roof, launch not counted`),
     ...(own?.constants ?? []).flatMap((constant) => line("constant", describeConstant(constant))),
     "",
-    `${"variant".padEnd(11)} ${"workgroup".padEnd(9)} ${"shared".padStart(6)} ${"words".padStart(5)}  here`,
-    ...e.variants.map(({ variant, chosen, reason, facts: of }) => {
+    `${"variant".padEnd(names)} ${"workgroup".padEnd(9)} ${"shared".padStart(6)} ${"words".padStart(5)}  here`,
+    ...e.variants.flatMap(({ variant, chosen, reason, facts: of }) => {
       const size = of ? of.workgroup.filter((extent, i) => i === 0 || extent > 1).join("×") : "";
       const words = of ? String(of.registers.arrays + of.registers.values) : "";
-      return `${variant.padEnd(11)} ${size.padEnd(9)} ${(of ? String(of.shared) : "").padStart(6)} ${words.padStart(5)}  ${reason ?? (chosen ? "runs, and is this device's own choice" : "runs")}`;
+      const head = `${variant.padEnd(names)} ${size.padEnd(9)} ${(of ? String(of.shared) : "").padStart(6)} ${words.padStart(5)}  `;
+      return wrap(reason ?? (chosen ? "runs, and is this device's own choice" : "runs"), " ".repeat(head.length)).map((part, i) => (i === 0 ? `${head}${part.trimStart()}` : part));
     }),
     "",
   ].join("\n");
