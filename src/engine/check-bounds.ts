@@ -21,6 +21,8 @@ export interface Watched {
 export const WATCH = "watch_";
 const WORDS = 4;
 
+const MAIN = /(@compute\s+@workgroup_size\([^)]*\)\s*)fn\s+main\(([^{]*)\)\s*\{/;
+
 /** For an array: the WGSL of its length, and of the arrays in it. */
 interface Length {
   readonly length: string;
@@ -46,10 +48,16 @@ export function watchIndices(kernel: Kernel, variantName: string): Watched {
   }));
   const watch = (file: string, text: string) => watchText(text, globals, (array, line) => sites.push({ file, line, array }));
   const binding = Object.keys(kernel.args).length + 1;
-  const source = `${watch(`${kernel.name}.${variantName}.wgsl`, variant.source)}
+  // What is seen is kept in a variable and stored at the end, once: a store at every index would take compilers minutes.
+  const source = `${watch(`${kernel.name}.${variantName}.wgsl`, variant.source).replace(MAIN, (_, head: string, parameters: string) => {
+    const names = splitAt(parameters).map((one) => /(\w+)\s*:/.exec(one)?.[1] ?? "");
+    const end = `${head}fn main(${parameters}) { watchedMain_(${names.join(", ")}); if (seen_.x != 0u) { ${WATCH}[0] = seen_; } }`;
+    return `${end} fn watchedMain_(${parameters.replace(/@builtin\(\w+\)\s*/g, "")}) {`;
+  })}
 @group(0) @binding(${binding}) var<storage, read_write> ${WATCH}: array<vec4u>; // [${WORDS}]
+var<private> seen_: vec4u;
 fn watched_(i: u32, length: u32, site: u32) -> u32 {
-  if (i >= length) { ${WATCH}[0] = vec4u(site, i, length, 0u); }
+  seen_ = select(seen_, vec4u(site, i, length, 0u), i >= length);
   return min(i, max(length, 1u) - 1u);
 }
 `;
