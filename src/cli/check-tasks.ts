@@ -46,14 +46,17 @@ export function listTasks({ kernels, gradients }: Selection, kinds: ReadonlySet<
   // The seed stands in the case's name, so a case is found again by its name alone.
   const own = seedOf(only) ?? seed;
   const tasks: Task[] = [];
-  /** Variants with an index that goes astray: drivers that trust them might take the process down. */
-  const astray = new Set<string>();
+  /** The watched cases of each variant, which come first: the others wait for them, because an index that goes astray might take the process down. */
+  const watched = new Map<string, Promise<CheckResult>[]>();
   const runForward = async (engine: Engine, check: CheckCase): Promise<CheckResult> => {
     const variant = `${check.kernel.name}.${check.variant}`;
-    if (!check.watched && astray.has(variant)) return { id: checkId(check), status: "skipped", reason: "an index of the variant goes astray" };
-    const result = await runCheck(engine, check);
-    if (check.watched && result.status === "failed") astray.add(variant);
-    return result;
+    if (check.watched) {
+      const result = runCheck(engine, check);
+      watched.set(variant, [...(watched.get(variant) ?? []), result]);
+      return result;
+    }
+    const seen = await Promise.all(watched.get(variant) ?? []);
+    return seen.some(({ stray }) => stray) ? { id: checkId(check), status: "skipped", reason: "an index of the variant goes astray" } : runCheck(engine, check);
   };
   if (kinds.has("forward"))
     for (const kernel of kernels)

@@ -11,13 +11,15 @@ export interface DeviceFlags {
   readonly adapter?: string;
   /** Kernels choose for themselves, whatever was tuned. */
   readonly untuned?: boolean;
+  /** Has indices that go astray moved back: for kernels that are being written. */
+  readonly guardIndices?: boolean;
 }
 
 /** Opens the adapter and the engine, hands them to `body`, and closes both whatever happens. */
 export async function withEngine<T>(flags: DeviceFlags, body: (engine: Engine) => Promise<T>): Promise<T> {
   const log = (line: string) => void process.stderr.write(`${line}\n`);
   const debug = parseDebug(process.env["CYTONET_DEBUG"]);
-  const handle = await openAdapter({ log, quiet: true, ...(flags.adapter === undefined ? {} : { adapter: flags.adapter }) });
+  const handle = await openAdapter({ log, quiet: true, trustIndices: flags.guardIndices !== true && !debug.has("indices"), ...(flags.adapter === undefined ? {} : { adapter: flags.adapter }) });
   let engine: Engine | undefined;
   try {
     const tuning = flags.untuned ? undefined : await loadTuning(log);

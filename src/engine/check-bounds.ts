@@ -2,6 +2,7 @@
 import { librariesOf, variantOf } from "../kernel/blueprint.ts";
 import { as, type Kernel, update } from "../kernel/define.ts";
 import { usesOf } from "../kernel/template.ts";
+import { ShaderError } from "./errors.ts";
 
 /** An index in a template: where it stands and what it reaches into. */
 interface Site {
@@ -23,6 +24,12 @@ const WORDS = 4;
 
 const MAIN = /(@compute\s+@workgroup_size\([^)]*\)\s*)fn\s+main\(([^{]*)\)\s*\{/;
 
+/** What names stand for arrays: aliases of types, and functions that give one. */
+interface Known {
+  readonly types: ReadonlyMap<string, string>;
+  readonly functions: ReadonlyMap<string, string>;
+}
+
 /** For an array: the WGSL of its length, and of the arrays in it. */
 interface Length {
   readonly length: string;
@@ -33,7 +40,7 @@ interface Length {
 type Scope = ReadonlyMap<string, Length | null>;
 
 /**
- * The same kernel, in one variant, with each index of an array in storage, workgroup memory or a function compared with the array's
+ * The same kernel, in one variant, with each index of an array in storage, workgroup memory or a function, but for those behind pointers and in structures, compared with the array's
  * length before it is used. A stray index is noted and moved to the last element. Browsers and drivers do the same unseen, and do not
  * do it at all where they are told to trust the kernel: nothing but this tells that a read went astray.
  */
@@ -42,12 +49,17 @@ export function watchIndices(kernel: Kernel, variantName: string): Watched {
   const own = librariesOf(kernel, variantName);
   const sites: Site[] = [];
   const all = [variant.source, ...libraryNames(own, variant.source).map((name) => own[name] ?? "")].join("\n");
+  const known = {
+    types: new Map([...all.matchAll(/\balias\s+(\w+)\s*=\s*(array\s*<[^;]*)/g)].map(([, name, type]) => [name!, type!] as const)),
+    functions: new Map([...all.matchAll(/\bfn\s+(\w+)\s*\([^{]*->\s*([^{]*)\{/g)].map(([, name, type]) => [name!, type!.trim()] as const)),
+  };
   const globals = new Map([...all.matchAll(/\bvar<(storage|workgroup|private)[^>]*>\s*(\w+)\s*:\s*/g)].flatMap(([found, space, name]) => {
-    const length = lengthOf(all.slice(all.indexOf(found) + found.length), space === "storage" ? name! : undefined);
+    const length = lengthOf(all.slice(all.indexOf(found) + found.length), known.types, space === "storage" ? name! : undefined);
     return length ? [[name!, length] as const] : [];
   }));
-  const watch = (file: string, text: string) => watchText(text, globals, (array, line) => sites.push({ file, line, array }));
+  const watch = (file: string, text: string) => watchText(text, globals, known, (array, line) => sites.push({ file, line, array }));
   const binding = Object.keys(kernel.args).length + 1;
+  if (!MAIN.test(variant.source)) throw new ShaderError(`${kernel.name}.${variantName}.wgsl: its indices cannot be watched, expected "@compute @workgroup_size(…)" and then "fn main("`);
   // What is seen is kept in a variable and stored at the end, once: a store at every index would take compilers minutes.
   const source = `${watch(`${kernel.name}.${variantName}.wgsl`, variant.source).replace(MAIN, (_, head: string, parameters: string) => {
     const names = splitAt(parameters).map((one) => /(\w+)\s*:/.exec(one)?.[1] ?? "");
@@ -88,11 +100,12 @@ function libraryNames(libraries: Readonly<Record<string, string>>, source: strin
 }
 
 /** The length that a type's text tells: `array<T, N>` has N, `array<T>` what the binding `runtime` has; undefined for what is no array. */
-function lengthOf(type: string, runtime?: string): Length | undefined {
+function lengthOf(text: string, types: Known["types"], runtime?: string): Length | undefined {
+  const type = types.get(/^\w+/.exec(text)?.[0] ?? "") ?? text;
   if (!/^array\s*</.test(type)) return undefined;
   const open = type.indexOf("<");
   const [element = "", count] = splitAt(type.slice(open + 1, closingOf(type, open)));
-  const inner = lengthOf(element.trim());
+  const inner = lengthOf(element.trim(), types);
   if (count === undefined) return runtime === undefined ? undefined : { length: `arrayLength(&${runtime})`, ...(inner ? { inner } : {}) };
   return { length: `u32(${count.trim()})`, ...(inner ? { inner } : {}) };
 }
@@ -130,8 +143,8 @@ function splitAt(text: string): string[] {
 }
 
 /** The text with its indices watched, line by line as before. `note` gives each its number. */
-function watchText(text: string, globals: Scope, note: (array: string, line: number) => number): string {
-  const scopes = functionsOf(text).map(({ start, end }) => ({ start, end, names: new Map([...globals, ...localsOf(text.slice(start, end))]) }));
+function watchText(text: string, globals: Scope, known: Known, note: (array: string, line: number) => number): string {
+  const scopes = functionsOf(text).map(({ start, end }) => ({ start, end, names: new Map([...globals, ...localsOf(text.slice(start, end), known)]) }));
   const line = (at: number) => text.slice(0, at).split("\n").length;
 
   /** The part of the text from `from` to `to`, inside of a function. */
@@ -183,13 +196,17 @@ function functionsOf(text: string): { start: number; end: number }[] {
 }
 
 /** What a function declares: arrays whose length its text tells, and null for everything else. */
-function localsOf(text: string): [string, Length | null][] {
-  const parameters = splitAt(text.slice(1, closingOf(text, 0))).map((part) => /(\w+)\s*:/.exec(part)?.[1] ?? "");
+function localsOf(text: string, { types, functions }: Known): [string, Length | null][] {
+  const parameters = splitAt(text.slice(1, closingOf(text, 0))).flatMap((part): [string, Length | null][] => {
+    const [, name, type] = /(\w+)\s*:\s*(.*)/s.exec(part) ?? [];
+    return name === undefined ? [] : [[name, lengthOf(type ?? "", types) ?? null]];
+  });
   const declared = [...text.matchAll(/\b(?:var|let|const)\s+(\w+)\s*(:|=)\s*/g)].map(({ index, 0: head, 1: name, 2: sign }): [string, Length | null] => {
     const rest = text.slice(index + head.length);
     const listed = sign === "=" ? /^array\s*\(/.exec(rest) : null;
     if (listed) return [name!, { length: `${splitAt(rest.slice(listed[0].length, closingOf(rest, listed[0].length - 1))).length}u` }];
-    return [name!, lengthOf(rest) ?? null];
+    const given = sign === "=" ? functions.get(/^(\w+)\s*\(/.exec(rest)?.[1] ?? "") : undefined;
+    return [name!, lengthOf(given ?? rest, types) ?? null];
   });
-  return [...parameters.filter((name) => name !== "").map((name): [string, null] => [name, null]), ...declared];
+  return [...parameters, ...declared];
 }

@@ -60,7 +60,11 @@ export function listChecks(kernel: Kernel, options: ListOptions = {}): CheckCase
       }
       if (ragged && traits) {
         own.push(...drawShapes(declared, traits));
-        if (dtype === (kernel.variants[variant]!.dtypes ?? kernel.dtypes)[0]) own.push(...otherConstants(declared, traits), ...otherOrders(declared, traits), ...watchedIndices(declared, traits));
+        if (dtype === (kernel.variants[variant]!.dtypes ?? kernel.dtypes)[0]) {
+          own.push(...otherConstants(declared, traits), ...otherOrders(declared, traits));
+          // First, so that an index that goes astray is named before it does harm.
+          own.unshift(...watchedIndices(declared, traits));
+        }
       }
       checks.push(...new Map(own.map((check) => [checkId(check), check])).values());
     }

@@ -6,6 +6,7 @@ export const DEBUG_SWITCHES = {
   shapes: "every traced operation with its shapes, and what each pass changed",
   dispatch: "runs plans one dispatch at a time: what goes wrong on the device gets the one dispatch's name",
   nan: "runs plans one dispatch at a time and names the first that makes a NaN or an infinity",
+  indices: "has the driver keep every index inside its buffer, as browsers do: for what crashes the driver or the process",
   wgsl: "the WGSL of every pipeline as it is compiled",
   time: "one line per kernel: milliseconds, GFLOP/s and GB/s; in browsers also a track in the devtools' performance panel",
   alloc: "memory by purpose whenever a plan is built",

@@ -126,6 +126,7 @@ async function multiplies(device: Device, shape: MatrixShape, width: number): Pr
     const got = unpack(results[0]!, shape.result);
     return truth.every((value, i) => got[i] === value);
   } catch {
+    device.assertAlive(`probe of ${shape.component} matrices`);
     return false; // another syntax, or a driver that refuses: the device goes on without
   } finally {
     readback.dispose();

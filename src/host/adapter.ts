@@ -9,6 +9,12 @@ export interface AdapterOptions {
   /** Switches of the implementation beside the defaults (Node only: browsers offer none). */
   readonly toggles?: { readonly enable?: readonly string[]; readonly disable?: readonly string[] };
   /**
+   * Whether drivers may take every index for one inside its array (Node only). Otherwise the implementation moves those that go astray
+   * back, as browsers always do, which costs up to half the speed. For the catalogue's kernels, whose indices `cytonet check` watches;
+   * off by default, because a stray index of a kernel of one's own would then reach into other memory.
+   */
+  readonly trustIndices?: boolean;
+  /**
    * Keeps two harmless warnings of Dawn off stderr (Node on Linux only). Off by default, because stderr is led
    * elsewhere for a moment: programs may do that at their start, libraries should not.
    */

@@ -11,6 +11,8 @@ const DEFAULT_BACKENDS = ["vulkan"];
 
 /** Dawn rounds timestamps to 65.5 µs otherwise. */
 const ALWAYS_DISABLED = ["timestamp_quantization"];
+/** Indices are not held inside their arrays once more. */
+const TRUSTING = ["disable_robustness"];
 /** Without the first, Dawn hides `shader-f16` on NVIDIA under Vulkan; the second offers subgroup matrices. */
 const ENABLED_ON_NVIDIA = ["vulkan_enable_f16_on_nvidia", "allow_unsafe_apis"];
 
@@ -30,7 +32,7 @@ export async function openAdapter(options: AdapterOptions = {}): Promise<Adapter
   const log = options.log ?? ((line: string) => void process.stderr.write(`${line}\n`));
   const wanted = options.adapter ?? (process.env["CYTONET_ADAPTER"] || undefined);
   const switchesOf = (name: string): { enabled: string[]; disabled: string[] } => {
-    const enabled = [...(/nvidia/i.test(name) ? ENABLED_ON_NVIDIA : []), ...(options.toggles?.enable ?? [])];
+    const enabled = [...(options.trustIndices ? TRUSTING : []), ...(/nvidia/i.test(name) ? ENABLED_ON_NVIDIA : []), ...(options.toggles?.enable ?? [])];
     return { enabled, disabled: [...ALWAYS_DISABLED, ...(options.toggles?.disable ?? [])].filter((toggle) => !enabled.includes(toggle)) };
   };
   const open = ({ name, backend }: AdapterListing): Promise<Opened | undefined> => {

@@ -4,12 +4,12 @@ import { createEngine, type Engine } from "../../src/engine/engine.ts";
 import type { AdapterHandle } from "../../src/host/adapter.ts";
 import { openAdapter } from "../../src/host/node.ts";
 
-/** Call at the top of a `describe`; the function it returns is for use inside tests. */
+/** As the program opens it: indices are trusted. Call at the top of a `describe`; the function it returns is for use inside tests. */
 export function useEngine(): () => Engine {
   let handle: AdapterHandle | undefined;
   let engine: Engine | undefined;
   beforeAll(async () => {
-    handle = await openAdapter({ log: () => {} });
+    handle = await openAdapter({ log: () => {}, trustIndices: true });
     engine = await createEngine(handle);
   });
   afterAll(() => {

@@ -45,7 +45,8 @@ export async function runKernel(name: string, flags: KernelFlags): Promise<void>
     constants: readPairs("--set", flags.set ?? []),
   };
   const fileOf = (piece: Workpiece) => (flags.file === undefined ? findTemplate(kernel, piece.blueprint.variant) : Promise.resolve(openTemplate(flags.file)));
-  await withEngine(flags, async (engine) => {
+  // What is being edited may reach anywhere.
+  await withEngine({ ...flags, guardIndices: flags.watch === true }, async (engine) => {
     const { traits, rates } = engine.device;
     const piece = findWorkpiece(kernel, wanted, traits, flags.watch ? rates : undefined);
     const file = await fileOf(piece);
