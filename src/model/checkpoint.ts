@@ -65,9 +65,10 @@ export async function saveCheckpoint(files: Files, folder: string, state: TrainS
     await files.remove(unverified).catch(() => undefined); // the first error is the one to tell
     throw error;
   }
-  if (card !== undefined) await files.writeAtomic(joinPath(folder, cardName(state.step)), new TextEncoder().encode(card));
   await files.rename(unverified, path);
   await files.writeAtomic(joinPath(folder, POINTER), new TextEncoder().encode(`${name}\n`));
+  // After what it describes: a card that finds no room must not cost the checkpoint.
+  if (card !== undefined) await files.writeAtomic(joinPath(folder, cardName(state.step)), new TextEncoder().encode(card));
   await prune(files, folder, state.step, keep);
   return path;
 }

@@ -67,7 +67,9 @@ export function nameInitialisers(model: OnnxModel, architecture: Architecture): 
 
 /** Numbers, and names that exporters make up: `onnx::MatMul_1234`, `497`, `/blocks.0/Constant_output_0`. */
 function isAnonymous(name: string): boolean {
-  return /^\d+$|^onnx::|^_?val_|^\/|^const|_output_\d+$/i.test(name) || !/[.](weight|bias|running_mean|running_var|num_batches_tracked)$/.test(name);
+  if (/^\d+$|^onnx::|^_?val_|^\/|^const|_output_\d+$/i.test(name)) return true;
+  // A path of modules, or what vision transformers keep beside theirs: a parameter, whether or not the preset has a place for it.
+  return !/^[a-z_]\w*(\.\w+)+$/i.test(name) && !/(token|embed)$/.test(name);
 }
 
 /** The module whose operator a node is: by its weight's name, or by its own. */

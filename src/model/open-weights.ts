@@ -43,18 +43,25 @@ const CUSTOMARY = {
 /** Side of the images that foreign encoders are usually trained on. */
 const CUSTOMARY_SIDE = 224;
 
+/** Whether a header in braces follows its length, and fits into the file. */
+function beginsLikeSafetensors(bytes: Uint8Array): boolean {
+  if (bytes.length < 9 || bytes[8] !== 0x7b) return false;
+  return new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true) + 8n <= BigInt(bytes.length);
+}
+
 /** Says what the bytes of a file are. Throws UserError 65 for what holds no weights that can be read, with what to do. */
 export function recogniseWeights(bytes: Uint8Array, name: string): { readonly kind: WeightsKind; readonly metadata?: ReadonlyMap<string, string> } {
   const pickle = (bytes[0] === 0x50 && bytes[1] === 0x4b) || (bytes[0] === 0x80 && (bytes[1] ?? 0) <= 5);
-  if (pickle)
-    throw new UserError(EXIT_CODES.badData, `${name}: a pickle of PyTorch's, or another archive, expected safetensors or ONNX; reading a pickle runs what is in it, so it is not read`, [
-      "Where you trust it, write its tensors as safetensors: safetensors.torch.save_file(torch.load(FILE, weights_only=True), \"weights.safetensors\").",
-    ]);
-  if (bytes[8] === 0x7b) {
+  // The length of a safetensors header may have the bytes that a pickle begins with.
+  if (beginsLikeSafetensors(bytes) || (bytes[8] === 0x7b && !pickle)) {
     const { metadata } = readSafetensors(bytes, name);
     const format = metadata.get("format");
     return { kind: format === "cytonet-weights" ? "weights" : format === "cytonet-checkpoint" ? "checkpoint" : "state dict", metadata };
   }
+  if (pickle)
+    throw new UserError(EXIT_CODES.badData, `${name}: a pickle of PyTorch's, or another archive, expected safetensors or ONNX; reading a pickle runs what is in it, so it is not read`, [
+      "Where you trust it, write its tensors as safetensors: safetensors.torch.save_file(torch.load(FILE, weights_only=True), \"weights.safetensors\").",
+    ]);
   if (looksLikeOnnx(bytes)) return { kind: "onnx" };
   throw new UserError(EXIT_CODES.badData, `${name}: neither safetensors nor ONNX, expected weights in one of them`, ["Give a run's folder, a model.safetensors, a state dict saved as safetensors, or an ONNX model."]);
 }

@@ -135,6 +135,19 @@ describe("damaged ones, and others", () => {
     expect(damagedIn(await verify(files, "short.onnx"))).toHaveLength(1);
   });
 
+  test("a header whose length begins like a pickle is one of safetensors all the same", async () => {
+    const plain = await files.read("run/model.safetensors");
+    const length = new DataView(plain.buffer, plain.byteOffset).getUint32(0, true);
+    const padded = 0x80 + 65536 * Math.ceil(length / 65536);
+    const bytes = new Uint8Array(plain.length + padded - length).fill(0x20);
+    bytes.set(plain.subarray(0, 8 + length));
+    bytes.set(plain.subarray(8 + length), 8 + padded);
+    new DataView(bytes.buffer).setUint32(0, padded, true);
+    expect([...bytes.subarray(0, 2)]).toEqual([0x80, 0]);
+    await files.writeAtomic("padded.safetensors", bytes);
+    expect((await openWeights(files, "padded.safetensors")).kind).toBe("weights");
+  });
+
   test("pickles, other files and nothing are told apart", async () => {
     await files.writeAtomic("model.pth", Uint8Array.of(0x50, 0x4b, 3, 4, 0, 0, 0, 0, 0));
     await files.writeAtomic("text", new TextEncoder().encode("hello, this is no model"));

@@ -1,4 +1,5 @@
 // `cytonet embed`: features of every sample of a dataset, or of places on one image, by a run or by bare weights.
+import { resolve } from "node:path";
 import { writeFeatureMaps } from "../../analysis/maps.ts";
 import { MANIFEST_FILE, type Dataset } from "../../data/dataset.ts";
 import { chooseEmbeddingsFormat, encodeEmbeddings } from "../../data/embeddings.ts";
@@ -36,6 +37,7 @@ export async function runEmbed(model: string, input: string, flags: EmbedFlags):
   await checkOutput("--out", flags.out, flags.force ?? false);
   if (flags.attention !== undefined) {
     if (!flags.attention.endsWith(".safetensors")) throw new UserError(EXIT_CODES.usage, `--attention ${flags.attention}: expected a name that ends in .safetensors`);
+    if (resolve(flags.attention) === resolve(flags.out)) throw new UserError(EXIT_CODES.usage, `--attention ${flags.attention}: expected another file than --out's, which would be lost`);
     await checkOutput("--attention", flags.attention, flags.force ?? false);
   }
   if (flags.map !== undefined) await checkMapFolder(flags.map, flags.force ?? false);
