@@ -166,19 +166,22 @@ async function openTruth(problem: Case, judge: Worker, settings: BenchSettings):
  * f64 too, and both are judged by its slice. What one of them has wrong anywhere shows, unless all have it wrong alike.
  */
 async function crossExamine(entrants: readonly Entrant[], truth: Truth): Promise<void> {
-  const [first, ...others] = entrants;
-  if (!first || truth.share() === 1) return;
-  for (const other of others)
-    for (const name of Object.keys(first.outputs)) {
-      const [a, b] = [first.outputs[name]!, other.outputs[name]!];
-      let [index, most] = [0, -1];
-      for (let i = 0; i < a.length; i++) {
-        const off = Math.abs(a[i]! - b[i]!);
-        if (!(off <= most)) [index, most] = [i, Number.isNaN(off) ? Infinity : off];
-        if (most === Infinity) break;
+  if (truth.share() === 1) return;
+  for (const [i, one] of entrants.entries())
+    for (const other of entrants.slice(i + 1))
+      for (const [name, a] of Object.entries(one.outputs)) {
+        const b = other.outputs[name];
+        if (!b) continue; // who lacks an output has been judged for it
+        let [index, most] = [0, -1];
+        for (let at = 0; at < a.length; at++) {
+          const off = Math.abs(a[at]! - b[at]!);
+          if (!(off <= most)) [index, most] = [at, Number.isNaN(off) ? Infinity : off];
+          if (most === Infinity) break;
+        }
+        await truth.judgeAround(one.outputs, name, index);
       }
-      for (const one of [first, other]) one.distance = worse(one.distance, await truth.judgeAround(one.outputs, name, index));
-    }
+  // By all that is known now: an engine may err alike with one and be convicted by another.
+  for (const entrant of entrants) entrant.distance = worse(entrant.distance, await truth.judge(entrant.outputs));
 }
 
 /** Rounds in which every engine has its turn, each round begun by another. Gives the median of each turn. */

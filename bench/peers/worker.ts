@@ -37,6 +37,7 @@ export function createWorker(name: string, adapter: () => string): Worker {
   const stop = (): void => {
     child?.kill("SIGKILL");
     child = undefined;
+    opened = undefined;
   };
 
   /** The next message of the process. */
@@ -48,9 +49,11 @@ export function createWorker(name: string, adapter: () => string): Worker {
         process.off("exit", onExit);
         finish();
       };
+      const onUnsent = (error: Error | null) => {
+        if (error) end(() => reject(new EngineFailure(`its process could not be asked: ${error.message}`)));
+      };
       const onMessage = (reply: Reply) => end(() => resolve(reply));
       const onExit = (code: number | null, signal: string | null) => {
-        child = undefined;
         const last = said.trim().split("\n").at(-1) ?? "";
         end(() => reject(new EngineFailure(`its process ended (${signal ?? `exit code ${code}`})${last === "" ? "" : `: ${last.slice(0, 200)}`}`)));
       };
@@ -60,16 +63,24 @@ export function createWorker(name: string, adapter: () => string): Worker {
       }, 1e3 * limitSeconds);
       process.on("message", onMessage);
       process.on("exit", onExit);
-      if (send) process.send(send);
+      if (send) process.send(send, onUnsent);
     });
 
   const start = async () => {
     if (closed) throw new EngineFailure("the bench is ending");
     if (child && opened) return opened;
+    stop();
     said = "";
-    child = fork(fileURLToPath(new URL("child.js", import.meta.url)), [name, adapter()], { serialization: "advanced", stdio: ["ignore", "ignore", "pipe", "ipc"] });
-    child.stderr?.on("data", (chunk: Buffer) => (said = (said + chunk.toString()).slice(-KEPT)));
-    const reply = await next(child, START_SECONDS);
+    const made = fork(fileURLToPath(new URL("child.js", import.meta.url)), [name, adapter()], { serialization: "advanced", stdio: ["ignore", "ignore", "pipe", "ipc"] });
+    child = made;
+    // It may also end between two questions: the next one then starts another.
+    const forget = () => {
+      if (child === made) [child, opened] = [undefined, undefined];
+    };
+    made.on("exit", forget);
+    made.on("error", forget);
+    made.stderr?.on("data", (chunk: Buffer) => (said = (said + chunk.toString()).slice(-KEPT)));
+    const reply = await next(made, START_SECONDS);
     if (!("ready" in reply)) throw new EngineFailure("failure" in reply ? reply.failure : "an answer before it was ready");
     return (opened = { description: reply.ready, adapter: reply.adapter });
   };
