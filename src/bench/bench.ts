@@ -8,7 +8,7 @@ import type { Engine } from "../engine/engine.ts";
 import { UserError } from "../errors.ts";
 import { createWorkload, problemOf, race, type Contestant } from "./measure.ts";
 import { createPacer, measurePeaks, type Pacer, type Peaks } from "./peaks.ts";
-import { findFloor, isSettled, ratioOfRounds, summarise, type Ratio } from "./statistics.ts";
+import { findFloor, isSettled, leastOf, ratioOfRounds, summarise, type Ratio } from "./statistics.ts";
 import { combine, listProblems, sortSweeps, type BenchProblem, type Sweep } from "./sweep.ts";
 import { createVerifier } from "./verify.ts";
 
@@ -25,7 +25,7 @@ export interface BenchOptions {
   readonly dtype?: "f32" | "f16";
   /** Shortest measured pass; 10 unless said. */
   readonly minMilliseconds?: number;
-  /** Measurements of each variant, at least; 9 unless said. On a busy machine there are up to four times as many, some of them at the end. */
+  /** Measurements of each variant, at least; 9 unless said. On a busy machine there are up to five times as many, some of them at the end. */
   readonly rounds?: number;
   /** Cases of more arithmetic operations are left out. */
   readonly maxFlops?: number;
@@ -193,7 +193,7 @@ interface Measured {
 
 /** Whether the fastest rounds do not lie together, or the probe shows that even they were disturbed. */
 function isDisturbed({ entries, pace }: Measured, all: readonly Measured[]): boolean {
-  const best = Math.min(...all.flatMap((one) => one.pace));
+  const best = leastOf(all.flatMap((one) => one.pace));
   return !entries.every(({ samples }) => isSettled(samples)) || findFloor(pace).low > QUIET * best;
 }
 

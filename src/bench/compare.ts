@@ -1,7 +1,7 @@
 // Comparing two bench reports: row by row the ratio of times with an interval, and whether it is beyond what is allowed.
 import { EXIT_CODES, UserError } from "../errors.ts";
 import type { BenchReport, BenchRow } from "./bench.ts";
-import { findFloor, percentile, type Ratio } from "./statistics.ts";
+import { findFloor, leastOf, percentile, type Ratio } from "./statistics.ts";
 
 /** What compares reports: the part of them that counts, so that older files can be read. */
 export type ComparedReport = Pick<BenchReport, "date" | "device" | "rows">;
@@ -52,7 +52,7 @@ export function compareReports(before: ComparedReport, after: ComparedReport, al
   const first = new Map(before.rows.map((row) => [keyOf(row), row]));
   const pairs = [...first].flatMap(([key, row]) => (second.has(key) ? [[row, second.get(key)!] as const] : []));
   if (pairs.length === 0) throw new UserError(EXIT_CODES.badData, "cytonet bench compare: the files have no row in common, expected the same cases, variants and sizes; run both benches with the same arguments");
-  const [best, bestAfter] = [before, after].map((report) => Math.min(...report.rows.flatMap(({ pace }) => pace)));
+  const [best, bestAfter] = [before, after].map((report) => leastOf(report.rows.flatMap(({ pace }) => pace)));
   const pace = bestAfter! / best!;
   const ratios = pairs.map(([a, b]) => compareFloors(a, b, best!, bestAfter!));
   const scatter = Math.max(pace, 1 / pace) < OTHER_PACE ? 1 : ratios.length < ENOUGH_ROWS ? Math.max(pace, 1 / pace) : scatterOf(ratios.map(({ ratio }) => ratio));

@@ -24,6 +24,11 @@ const RESAMPLES = 4000;
 /** How near the fastest rounds must lie to each other for the floor to be known. */
 const SETTLED = 1.02;
 
+/** The least of any number of values, Infinity of none: spread into arguments, hundreds of thousands would overflow the stack. */
+export function leastOf(values: readonly number[]): number {
+  return values.reduce((least, value) => Math.min(least, value), Infinity);
+}
+
 /** What a measurement comes down to: the fastest round, and how far the third fastest lies above it, as a factor. */
 export interface Floor {
   readonly low: number;

@@ -70,13 +70,13 @@ export async function lookAtDisk(): Promise<Finding> {
   return (await isWritable(process.cwd())) ? pass("disk", found) : warn("disk", `${found}, which is read-only`, "work in another folder, or name others with --out");
 }
 
-/** The folder that the program would unpack into: the first that can be written to. */
 /** A path without the name of the user, whom a report that is passed on need not tell. */
 function shorten(path: string): string {
   const home = homedir();
   return path === home || path.startsWith(`${home}/`) ? `~${path.slice(home.length)}` : path;
 }
 
+/** The folder that the program would unpack into: the first that can be written to. */
 export async function lookAtCache(): Promise<Finding> {
   const refused: string[] = [];
   for (const { path } of cacheFolders()) {

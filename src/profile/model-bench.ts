@@ -16,7 +16,7 @@ export type ModelMode = (typeof MODEL_MODES)[number];
 
 export interface ModelBenchOptions {
   readonly presets: readonly string[];
-  /** Sides of the patches, px; the preset's own where empty. */
+  /** Sides of the patches, px; that of `data.patch` by default, 64, where empty. */
   readonly sizes: readonly number[];
   /** Patches of an inference and of a step, views included; halved where they find no memory. */
   readonly batches: readonly number[];
