@@ -54,7 +54,8 @@ describe("a mutant is named", () => {
     ["sums that all workgroups add to", reduce, "naive", "y[i] =", "y[i % 64u] = y[i % 64u] +", /workgroups depend on each other|was never written/],
     ["a grid that cannot be cut", scale, "naive", "group.x + u.origin.x", "group.x", /y\[\d+\] is not written where the grid is cut into pieces: u\.origin/],
     ["stores behind the last row", layerNormDx, "naive", "if (r >= u.rows) { return; }", "", /wrote past its end/],
-    ["elements behind the end of an argument that count", gradientSquares, "naive", "min(4u * q + 4u, u.n)", "4u * q + 4u", /squares\[\d+\] depends on what lies behind the end of an argument/],
+    // A driver that trusts indices reads what lies there in every run: then it is the result that is wrong.
+    ["elements behind the end of an argument that count", gradientSquares, "naive", "min(4u * q + 4u, u.n)", "4u * q + 4u", /squares\[\d+\] (depends on what lies behind the end of an argument|is .*, expected)/],
     ["memory that is read before it is written", softmax, "naive", "y[start + j] = ", "y[start + j] = 0.5 * y[start + j] + 0.5 * ", /depends on what lay in the outputs before/],
   ])("%s", async (_, kernel, variant, piece, by, words) => {
     expect(await complain(mutate(kernel, variant, piece, by), variant, [words])).toMatch(words);
