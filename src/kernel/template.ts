@@ -101,7 +101,7 @@ export function renderWhole(options: Omit<RenderOptions, "flags" | "constants" |
   return raiseEnables(parts.map(({ source }) => source).join("\n"));
 }
 
-const ENABLE = /^[ \t]*enable\s+([\w\s,]+);/gm;
+const ENABLE = /^[ \t]*enable\s+([\w\s,]+);[ \t]*/gm;
 
 /** WGSL wants what is enabled to stand before everything else, also what a library enables: it goes to the front of the first line. */
 function raiseEnables(code: string): string {
