@@ -73,7 +73,8 @@ export function listChecks(kernel: Kernel, options: ListOptions = {}): CheckCase
 
 /**
  * The part of `checks` that needs few pipelines, which take seconds each on software adapters: every form of what the device
- * would choose and of `naive` in f32; of all else (f16, variants for other devices) the forms with the fewest and the most flags.
+ * would choose and of `naive` in f32; of all else (variants for other devices, and these in f16 where there is f16) the forms with the
+ * fewest and the most flags.
  * Of what stands in for another variant, the form with the most flags. `cytonet check` runs them all.
  */
 export function selectQuick(checks: readonly CheckCase[], traits: Traits): CheckCase[] {
@@ -88,6 +89,8 @@ export function selectQuick(checks: readonly CheckCase[], traits: Traits): Check
       if (variant === "naive") return true;
       const flags = new Set(check.flags);
       if (chooseBlueprint({ kernel, numbers: completeNumbers(kernel, numbers), flags, dtype }, traits).variant === variant) return true;
+      // The template is the same in f16, where it has more to get wrong; devices without f16 run this one.
+      if (traits.features.has("shader-f16") && (kernel.variants[variant]?.dtypes ?? kernel.dtypes).includes("f16")) return false;
     }
     const sorted = [...forms.get(groupOf(check))!].sort((x, y) => width(x) - width(y));
     if (kernel.variants[variant]?.standsInFor !== undefined) return formOf(check) === sorted.at(-1);
