@@ -8,12 +8,11 @@
 enable subgroups;
 //#params
 alias Elem = f32;
-const ROWS = 16u;                                                   // of C in a workgroup, written out below
+const ROWS = 16u;                                                   // of C in a workgroup, those of a block
 const SG = 8u;                                                      // width of the subgroup, at least 4
 //#end
 alias Elem4 = vec4<Elem>;
-//#use activation madd
-const VECTORS = (16u + SG - 1u) / SG;                               // vectors of A a lane holds
+//#use activation block madd
 struct Uniforms { origin: vec3u, batch: u32, batchA: u32, batchB: u32, m: u32, n: u32, k: u32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> a: array<Elem4>;           // [batchA, m, k]
@@ -74,103 +73,21 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   let n4 = u.n / 4u;
   let j4 = wg.x * SG + lane;
   let column = min(j4, n4 - 1u);                                    // every lane takes part in the broadcasts
-  var s0 = vec4f();
-  var s1 = vec4f();
-  var s2 = vec4f();
-  var s3 = vec4f();
-  var s4 = vec4f();
-  var s5 = vec4f();
-  var s6 = vec4f();
-  var s7 = vec4f();
-  var s8 = vec4f();
-  var s9 = vec4f();
-  var s10 = vec4f();
-  var s11 = vec4f();
-  var s12 = vec4f();
-  var s13 = vec4f();
-  var s14 = vec4f();
-  var s15 = vec4f();
-  var held: array<vec4f, VECTORS>;
+  var sums: Block;
   for (var p = 0u; p < (u.k + 3u) / 4u; p++) {
-    held[0] = loadA(za, i, lane % 16u, p);
-    if (SG < 16u) { held[1u % VECTORS] = loadA(za, i, (lane + SG) % 16u, p); }
-    if (SG < 8u) {
-      held[2u % VECTORS] = loadA(za, i, lane + 8u, p);
-      held[3u % VECTORS] = loadA(za, i, lane + 12u, p);
+    var held: Held;
+    held[0] = loadA(za, i, slotOf(lane, 0u), p);
+    if (VECTORS > 1u) { held[1u % VECTORS] = loadA(za, i, slotOf(lane, 1u), p); }
+    if (VECTORS > 2u) {
+      held[2u % VECTORS] = loadA(za, i, slotOf(lane, 2u), p);
+      held[3u % VECTORS] = loadA(za, i, slotOf(lane, 3u), p);
     }
-    // A subgroup is at least 4 wide, so that four slots always lie in one vector.
-    let v0 = held[0];
-    let v1 = held[4u / SG];
-    let v2 = held[8u / SG];
-    let v3 = held[12u / SG];
     let rows = loadB(zb, p, column);
-    let b0 = rows[0];
-    let b1 = rows[1];
-    let b2 = rows[2];
-    let b3 = rows[3];
-    //#if !ta
-    s0 = madd(subgroupBroadcast(v0, 0u % SG), b0, b1, b2, b3, s0);
-    s1 = madd(subgroupBroadcast(v0, 1u % SG), b0, b1, b2, b3, s1);
-    s2 = madd(subgroupBroadcast(v0, 2u % SG), b0, b1, b2, b3, s2);
-    s3 = madd(subgroupBroadcast(v0, 3u % SG), b0, b1, b2, b3, s3);
-    s4 = madd(subgroupBroadcast(v1, 4u % SG), b0, b1, b2, b3, s4);
-    s5 = madd(subgroupBroadcast(v1, 5u % SG), b0, b1, b2, b3, s5);
-    s6 = madd(subgroupBroadcast(v1, 6u % SG), b0, b1, b2, b3, s6);
-    s7 = madd(subgroupBroadcast(v1, 7u % SG), b0, b1, b2, b3, s7);
-    s8 = madd(subgroupBroadcast(v2, 8u % SG), b0, b1, b2, b3, s8);
-    s9 = madd(subgroupBroadcast(v2, 9u % SG), b0, b1, b2, b3, s9);
-    s10 = madd(subgroupBroadcast(v2, 10u % SG), b0, b1, b2, b3, s10);
-    s11 = madd(subgroupBroadcast(v2, 11u % SG), b0, b1, b2, b3, s11);
-    s12 = madd(subgroupBroadcast(v3, 12u % SG), b0, b1, b2, b3, s12);
-    s13 = madd(subgroupBroadcast(v3, 13u % SG), b0, b1, b2, b3, s13);
-    s14 = madd(subgroupBroadcast(v3, 14u % SG), b0, b1, b2, b3, s14);
-    s15 = madd(subgroupBroadcast(v3, 15u % SG), b0, b1, b2, b3, s15);
-    //#endif
-    //#if ta
-    {
-      let x0 = subgroupBroadcast(v0, 0u % SG);                        // rows 0 to 3 of C at k = 4 p + 0
-      let x1 = subgroupBroadcast(v1, 4u % SG);                        // rows 0 to 3 of C at k = 4 p + 1
-      let x2 = subgroupBroadcast(v2, 8u % SG);                        // rows 0 to 3 of C at k = 4 p + 2
-      let x3 = subgroupBroadcast(v3, 12u % SG);                        // rows 0 to 3 of C at k = 4 p + 3
-      s0 = madd(vec4f(x0.x, x1.x, x2.x, x3.x), b0, b1, b2, b3, s0);
-      s1 = madd(vec4f(x0.y, x1.y, x2.y, x3.y), b0, b1, b2, b3, s1);
-      s2 = madd(vec4f(x0.z, x1.z, x2.z, x3.z), b0, b1, b2, b3, s2);
-      s3 = madd(vec4f(x0.w, x1.w, x2.w, x3.w), b0, b1, b2, b3, s3);
-    }
-    {
-      let x0 = subgroupBroadcast(v0, 1u % SG);                        // rows 4 to 7 of C at k = 4 p + 0
-      let x1 = subgroupBroadcast(v1, 5u % SG);                        // rows 4 to 7 of C at k = 4 p + 1
-      let x2 = subgroupBroadcast(v2, 9u % SG);                        // rows 4 to 7 of C at k = 4 p + 2
-      let x3 = subgroupBroadcast(v3, 13u % SG);                        // rows 4 to 7 of C at k = 4 p + 3
-      s4 = madd(vec4f(x0.x, x1.x, x2.x, x3.x), b0, b1, b2, b3, s4);
-      s5 = madd(vec4f(x0.y, x1.y, x2.y, x3.y), b0, b1, b2, b3, s5);
-      s6 = madd(vec4f(x0.z, x1.z, x2.z, x3.z), b0, b1, b2, b3, s6);
-      s7 = madd(vec4f(x0.w, x1.w, x2.w, x3.w), b0, b1, b2, b3, s7);
-    }
-    {
-      let x0 = subgroupBroadcast(v0, 2u % SG);                        // rows 8 to 11 of C at k = 4 p + 0
-      let x1 = subgroupBroadcast(v1, 6u % SG);                        // rows 8 to 11 of C at k = 4 p + 1
-      let x2 = subgroupBroadcast(v2, 10u % SG);                        // rows 8 to 11 of C at k = 4 p + 2
-      let x3 = subgroupBroadcast(v3, 14u % SG);                        // rows 8 to 11 of C at k = 4 p + 3
-      s8 = madd(vec4f(x0.x, x1.x, x2.x, x3.x), b0, b1, b2, b3, s8);
-      s9 = madd(vec4f(x0.y, x1.y, x2.y, x3.y), b0, b1, b2, b3, s9);
-      s10 = madd(vec4f(x0.z, x1.z, x2.z, x3.z), b0, b1, b2, b3, s10);
-      s11 = madd(vec4f(x0.w, x1.w, x2.w, x3.w), b0, b1, b2, b3, s11);
-    }
-    {
-      let x0 = subgroupBroadcast(v0, 3u % SG);                        // rows 12 to 15 of C at k = 4 p + 0
-      let x1 = subgroupBroadcast(v1, 7u % SG);                        // rows 12 to 15 of C at k = 4 p + 1
-      let x2 = subgroupBroadcast(v2, 11u % SG);                        // rows 12 to 15 of C at k = 4 p + 2
-      let x3 = subgroupBroadcast(v3, 15u % SG);                        // rows 12 to 15 of C at k = 4 p + 3
-      s12 = madd(vec4f(x0.x, x1.x, x2.x, x3.x), b0, b1, b2, b3, s12);
-      s13 = madd(vec4f(x0.y, x1.y, x2.y, x3.y), b0, b1, b2, b3, s13);
-      s14 = madd(vec4f(x0.z, x1.z, x2.z, x3.z), b0, b1, b2, b3, s14);
-      s15 = madd(vec4f(x0.w, x1.w, x2.w, x3.w), b0, b1, b2, b3, s15);
-    }
-    //#endif
+    sums = gain(sums, held, rows);                                  //#if !ta
+    sums = gainTransposed(sums, held, rows);                        //#if ta
   }
   if (j4 >= n4) { return; }
   // A loop, so that the compiler meets one epilogue and not one for each row.
-  var sums = array<vec4f, ROWS>(s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11, s12, s13, s14, s15);
-  for (var r = 0u; r < min(ROWS, u.m - i); r++) { store(sums[r], j4, (wg.z * u.m + i + r) * n4 + j4); }
+  var list = rowsOf(sums);
+  for (var r = 0u; r < min(ROWS, u.m - i); r++) { store(list[r], j4, (wg.z * u.m + i + r) * n4 + j4); }
 }
