@@ -38,9 +38,24 @@ const MIN_ROUNDS = 3;
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-/** Measures one case. Nothing that a peer does wrong ends it. */
+/** The judge could not say what is right: whoever was under way is no more to blame than all others. */
+class Unjudged extends Error {}
+
+/** Measures one case. Nothing that a peer does wrong ends it; where the judge fails, the case is unjudged and the next one may go on. */
 export async function benchCase(problem: Case, adapter: string, workers: readonly Worker[], judge: Worker, settings: BenchSettings): Promise<Row> {
   const tolerance = toleranceOf(problem);
+  try {
+    return await measureCase(problem, adapter, tolerance, workers, judge, settings);
+  } catch (error) {
+    if (!(error instanceof Unjudged)) throw error;
+    const results = Object.fromEntries(workers.map(({ name }) => [name, { verdict: "unjudged", ms: null, reason: error.message } as const]));
+    return summariseCase(problem, adapter, tolerance, results, new Map(), 0);
+  } finally {
+    for (const worker of workers) await worker.ask({ op: "release" }, settings.limitSeconds).catch(() => worker.stop());
+  }
+}
+
+async function measureCase(problem: Case, adapter: string, tolerance: number, workers: readonly Worker[], judge: Worker, settings: BenchSettings): Promise<Row> {
   const truth = await openTruth(problem, judge, settings);
   const results: Record<string, EngineResult> = {};
   const entrants: Entrant[] = [];
@@ -64,7 +79,6 @@ export async function benchCase(problem: Case, adapter: string, workers: readonl
       results[worker.name] = { verdict: "right", ms: median, spread: mad / median, fastest: Math.min(...times), rounds: times.length, ...common };
     } else results[worker.name] ??= { verdict: "failed", ms: null, reason: "not timed", ...common };
   }
-  for (const worker of workers) await worker.ask({ op: "release" }, settings.limitSeconds).catch(() => worker.stop());
   return summariseCase(problem, adapter, tolerance, results, samples, truth.share());
 }
 
@@ -99,6 +113,7 @@ async function enter(problem: Case, worker: Worker, truth: Truth, tolerance: num
         const bestIsWrong = best !== undefined && best.distance.error > tolerance;
         if (!best || (wrong ? bestIsWrong && milliseconds < best.milliseconds : bestIsWrong || milliseconds < best.milliseconds)) best = entrant;
       } catch (error) {
+        if (error instanceof Unjudged) throw error;
         ready = "";
         reason = { verdict: error instanceof EngineFailure && error.unsupported ? "unsupported" : "failed", reason: messageOf(error) };
         notes.push(`${form}: ${reason.reason}`);
@@ -111,6 +126,7 @@ async function enter(problem: Case, worker: Worker, truth: Truth, tolerance: num
       await worker.ask({ op: "run", milliseconds: 0 }, limitSeconds);
     }
   } catch (error) {
+    if (error instanceof Unjudged) throw error;
     return { verdict: "failed", ms: null, reason: messageOf(error) };
   }
   return best ?? { ms: null, ...(reason ?? { verdict: "failed", reason: "no form of the case" }), ...(notes.length > 1 ? { notes } : {}) };
@@ -136,8 +152,13 @@ async function openTruth(problem: Case, judge: Worker, settings: BenchSettings):
   const wanted = Math.max(1, Math.min(count, Math.floor(settings.work / Math.max(1, work))));
   const known = new Map<number, Readonly<Record<string, Float64Array>>>();
   const learn = async (slice: number) => {
-    if (!known.has(slice)) known.set(slice, await judge.ask({ op: "truth", problem, slice }, Math.max(600, settings.limitSeconds)));
-    return known.get(slice)!;
+    const before = known.get(slice);
+    if (before) return before;
+    const found = await judge.ask({ op: "truth", problem, slice }, Math.max(600, settings.limitSeconds)).catch((error: unknown) => {
+      throw new Unjudged(`the judge gave no truth: ${messageOf(error)}`, { cause: error });
+    });
+    known.set(slice, found);
+    return found;
   };
   settings.say(`${problem.name}: the truth in f64`);
   for (let i = 0; i < wanted; i++) await learn(wanted === 1 ? count - 1 : Math.round((i * (count - 1)) / (wanted - 1)));

@@ -54,7 +54,8 @@ function showOnly(adapter: string): void {
 
 async function open(): Promise<{ engine: Engine; adapter: string }> {
   if (name === "ort-cpu") return { engine: await openOrt(async () => require("onnxruntime-node") as Ort, "cpu"), adapter: "" };
-  const handle = await openAdapter({ ...(wanted === "" ? {} : { adapter: wanted }), log: () => {}, quiet: true });
+  // As the program opens its devices: kernels are trusted with their indices. The peers on Dawn get it too; ONNX Runtime switches it so by itself.
+  const handle = await openAdapter({ trustIndices: true, ...(wanted === "" ? {} : { adapter: wanted }), log: () => {}, quiet: true });
   const adapter = handle.name;
   switch (name as EngineName) {
     case "cytonet":

@@ -8,7 +8,7 @@ import { EXIT_CODES, UserError, type ExitCode } from "../../src/errors.ts";
 import { benchCase } from "./bench.ts";
 import { CASES, KINDS, selectCases } from "./cases.ts";
 import { ENGINES, OURS, type EngineName } from "./engine.ts";
-import { FORMATS, isLost, isOursBad, renderRows, type Format, type Row } from "./table.ts";
+import { FORMATS, isOursBad, isUnjudged, needsAttention, renderRows, type Format, type Row } from "./table.ts";
 import { createWorker, EngineFailure, type Worker } from "./worker.ts";
 
 interface Options {
@@ -130,13 +130,14 @@ async function main(args: readonly string[]): Promise<ExitCode> {
   const text = renderRows(rows, options.format, (line) => paint("red", line, process.stdout));
   if (options.out === undefined && rows.length > 0) await new Promise<void>((done) => process.stdout.write(text, () => done()));
   if (signal !== undefined) return signal === "SIGINT" ? EXIT_CODES.interrupted : EXIT_CODES.terminated;
-  return rows.some(isOursBad) ? EXIT_CODES.checkFailed : EXIT_CODES.ok;
+  if (rows.some(isOursBad)) return EXIT_CODES.checkFailed;
+  return rows.some(isUnjudged) ? EXIT_CODES.internal : EXIT_CODES.ok;
 }
 
 function tellRow(row: Row): string {
   const peers = Object.entries(row.engines).map(([name, { verdict, ms }]) => `${name} ${verdict === "right" ? ms!.toPrecision(3) : verdict}`);
   const line = `${row.case}: ${peers.join(", ")}; ratio ${row.ratio?.toFixed(2) ?? "–"}`;
-  return isLost(row) || isOursBad(row) ? paint("red", line) : line;
+  return needsAttention(row) ? paint("red", line) : line;
 }
 
 try {
@@ -146,5 +147,8 @@ try {
   else if (error instanceof UserError) {
     process.stderr.write(`${[`bench:peers: ${error.message}`, ...error.notes].join("\n")}\n`);
     process.exitCode = error.exitCode;
-  } else throw error;
+  } else {
+    process.stderr.write(`bench:peers: ${error instanceof EngineFailure ? `the judge does not start: ${error.message}` : error instanceof Error ? error.stack ?? error.message : String(error)}\n`);
+    process.exitCode = EXIT_CODES.internal;
+  }
 }

@@ -2,8 +2,11 @@
 import { ENGINES, NATIVE, OURS, type EngineName } from "./engine.ts";
 
 export interface EngineResult {
-  /** `unsupported`: the engine has no means; `skipped`: left out by a limit of this run; `failed`: it should have worked. */
-  readonly verdict: "right" | "wrong" | "unsupported" | "skipped" | "failed";
+  /**
+   * `unsupported`: the engine has no means; `skipped`: left out by a limit of this run; `failed`: it should have worked; `unjudged`: the
+   * judge failed, so nothing is known of any engine.
+   */
+  readonly verdict: "right" | "wrong" | "unsupported" | "skipped" | "failed" | "unjudged";
   /** Median of its turns; of a wrong one, a single run. */
   readonly ms: number | null;
   /** Median absolute deviation of the turns, as a share of the median. */
@@ -42,14 +45,17 @@ export interface Row {
 }
 
 /** Whether this project's own result is missing or wrong, which fails the run. */
-export const isOursBad = ({ engines }: Row): boolean => !["right", "skipped"].includes(engines[OURS]?.verdict ?? "failed");
+export const isOursBad = ({ engines }: Row): boolean => !["right", "skipped", "unjudged"].includes(engines[OURS]?.verdict ?? "failed");
+/** Whether the judge failed in the case, which fails the run as the bench's own mistake. */
+export const isUnjudged = ({ engines }: Row): boolean => engines[OURS]?.verdict === "unjudged";
 export const isLost = ({ ratio }: Row): boolean => ratio !== null && ratio < 1;
+export const needsAttention = (row: Row): boolean => isOursBad(row) || isUnjudged(row) || isLost(row);
 
-/** What needs attention first: our own mistakes, then the cases that a peer wins, the worst first, then all others as they are. */
+/** What needs attention first: our own mistakes and cases without a judge, then those that a peer wins, the worst first, then all others as they are. */
 export function sortRows(rows: readonly Row[]): Row[] {
-  const bad = rows.filter(isOursBad);
-  const lost = rows.filter((row) => !isOursBad(row) && isLost(row)).sort((a, b) => a.ratio! - b.ratio!);
-  return [...bad, ...lost, ...rows.filter((row) => !isOursBad(row) && !isLost(row))];
+  const isBad = (row: Row) => isOursBad(row) || isUnjudged(row);
+  const lost = rows.filter((row) => !isBad(row) && isLost(row)).sort((a, b) => a.ratio! - b.ratio!);
+  return [...rows.filter(isBad), ...lost, ...rows.filter((row) => !needsAttention(row))];
 }
 
 export const FORMATS = ["table", "json", "md", "csv"] as const;
@@ -99,7 +105,7 @@ export function renderRows(rows: readonly Row[], format: Format, red: (line: str
       const widths = lines[0]!.map((_, i) => Math.max(...lines.map((cells) => cells[i]!.length)));
       const text = lines.map((cells) => cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join("  "));
       const reasons = sorted.flatMap((row) => Object.entries(row.engines).flatMap(([name, { verdict, reason }]) => (reason && verdict !== "unsupported" ? [`${row.case}: ${name} ${verdict}: ${reason}`] : [])));
-      const painted = text.map((line, i) => (i > 0 && (isLost(sorted[i - 1]!) || isOursBad(sorted[i - 1]!)) ? red(line) : line));
+      const painted = text.map((line, i) => (i > 0 && needsAttention(sorted[i - 1]!) ? red(line) : line));
       return [...painted, ...(reasons.length > 0 ? ["", ...reasons] : []), ""].join("\n");
     }
   }

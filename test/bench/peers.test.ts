@@ -4,7 +4,9 @@ import { CASES, KINDS, parseCase, selectCases } from "../../bench/peers/cases.ts
 import { distanceOf, toleranceOf } from "../../bench/peers/judge.ts";
 import { draw, inputsOf, ORDERS, permute } from "../../bench/peers/inputs.ts";
 import { EMBEDDING, networkOf, parametersOf } from "../../bench/peers/networks.ts";
-import { isOursBad, renderRows, sortRows, type EngineResult, type Row } from "../../bench/peers/table.ts";
+import { benchCase } from "../../bench/peers/bench.ts";
+import { isOursBad, isUnjudged, renderRows, sortRows, type EngineResult, type Row } from "../../bench/peers/table.ts";
+import { EngineFailure, type Worker } from "../../bench/peers/worker.ts";
 import { createTape, exact, type Exact } from "../../bench/peers/truth-networks.ts";
 import { slicesOf, truthOf } from "../../bench/peers/truth-of.ts";
 import { infoNce } from "../../bench/peers/truth.ts";
@@ -146,4 +148,38 @@ test("results are told as a table, JSON, Markdown and CSV", () => {
   expect((JSON.parse(renderRows(rows, "json", (line) => line)) as Row[])[0]).toMatchObject({ case: "lost", adapter: "a, b", ours_ms: 10, peers: { tfjs: 5 }, ratio: 0.5 });
   expect(renderRows(rows, "md", (line) => line)).toContain("| lost | 10.0 | 5.00 * | 1.00 | 0.50 |");
   expect(renderRows(rows, "csv", (line) => line).split("\n").slice(0, 2)).toEqual(["case,adapter,cytonet,tfjs,ort-cpu,ratio", 'lost,"a, b",10,5,1,0.5']);
+});
+
+test.each([0, 1])("a judge that fails at question %i leaves a case unjudged, releases every engine, and the next case goes on", async (failsAt) => {
+  const released: string[] = [];
+  const makeWorker = (name: string, answer: (request: Parameters<Worker["ask"]>[0]) => unknown): Worker => ({
+    name,
+    start: async () => ({ description: name, adapter: "" }),
+    ask: (async (request: Parameters<Worker["ask"]>[0]) => {
+      if (request.op === "release") released.push(name);
+      return answer(request);
+    }) as Worker["ask"],
+    stop() {},
+    close() {},
+  });
+  // Of its three rows one is computed in f64 at first; where the engines differ, the judge is asked once more.
+  const problem = parseCase("matmul m=3 k=2 n=2");
+  const engines = ["cytonet", "tfjs"].map((name, i) => {
+    const y = Float32Array.from([0, 1, 2].flatMap((slice) => [...truthOf(problem, slice)["y"]!]));
+    y[i]! *= 1 + 1e-7;
+    return makeWorker(name, ({ op }) => (op === "forms" ? ["only"] : op === "outputs" ? { y } : op === "run" ? { milliseconds: [1], read: [y[0]!] } : undefined));
+  });
+  let asked = 0;
+  let dead = true;
+  const judge = makeWorker("judge", (request) => {
+    if (dead && asked++ === failsAt) throw new EngineFailure("its process ended (SIGKILL)");
+    return request.op === "truth" ? truthOf(request.problem, request.slice) : undefined;
+  });
+  const settings = { seconds: 1e-3, maxRunSeconds: 1, limitSeconds: 1, work: 1, stopped: () => false, say: () => {} };
+  const failed = await benchCase(problem, "a", engines, judge, settings);
+  expect(failed.engines).toMatchObject({ cytonet: { verdict: "unjudged", reason: expect.stringContaining("SIGKILL") as string }, tfjs: { verdict: "unjudged" } });
+  expect([isUnjudged(failed), isOursBad(failed), failed.ours_ms, failed.ratio]).toEqual([true, false, null, null]);
+  expect(released.slice(-2)).toEqual(["cytonet", "tfjs"]);
+  dead = false;
+  expect((await benchCase(problem, "a", engines, judge, settings)).engines).toMatchObject({ cytonet: { verdict: "right" }, tfjs: { verdict: "right" } });
 });
