@@ -112,6 +112,7 @@ export function addVerbs(program: Command): void {
       addVerb(program, "train", "train a model on a dataset without labels", [
         "cytonet train brains --preset tiny --steps 1000 --out runs/first",
         "cytonet train brains --preset vit-tiny --steps 1000 --out runs/second --hold-out B21 --set loss.tau=0.2",
+        "cytonet train brains --config run.yaml --set loss.tau=0.2 --out runs/third",
         "cytonet train brains --out runs/first --resume",
       ])
         .argument("<dataset>", "folder that `cytonet import` made, see docs/dataset.md")
@@ -120,6 +121,7 @@ export function addVerbs(program: Command): void {
         .option("--steps <n>", "optimizer steps (default: 300)", wholeNumber("--steps", 1))
         .option("--seed <n>", "seed of weights, order and augmentation (default: 1)", wholeNumber("--seed", 0))
         .option("--hold-out <brain>", "brain that training never sees; may be repeated", collect)
+        .option("--config <file>", "settings in YAML or JSON; options and --set go before what it says")
         .option("--set <key=value>", "any other setting, see `cytonet --help settings`; may be repeated", collect)
         .option("--resume", "continue the run that is there from its last checkpoint")
         .option("--force", "replace the run that is there"),

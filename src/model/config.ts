@@ -73,6 +73,9 @@ export const FIELDS = {
   "checkpoint.keep": rule(3, "checkpoints kept", between(1, 1000, true)),
 } as const satisfies Record<string, Rule>;
 
+/** The first parts of dotted keys: groups of settings, which have no value of their own. */
+export const SETTING_GROUPS: ReadonlySet<string> = new Set(Object.keys(FIELDS).flatMap((key) => (key.includes(".") ? [key.slice(0, key.lastIndexOf("."))] : [])));
+
 /** A resolved configuration: the same keys, nested. Nulls are resolved from the data before training. */
 export interface TrainConfig {
   readonly preset: string;
@@ -123,19 +126,25 @@ export const FREE_ON_RESUME: readonly string[] = ["checkpoint"];
 /**
  * Builds a configuration from settings by dotted key, e.g. `{ "loss.tau": 0.2 }`; what is not set has its default.
  * Throws one UserError 78 that lists every unknown key and every value out of bounds.
+ * @param whereIs where a key was given, such as `run.yaml:7`; it goes before what is wrong with it
  */
-export function resolveConfig(settings: Readonly<Record<string, unknown>>): TrainConfig {
+export function resolveConfig(settings: Readonly<Record<string, unknown>>, whereIs: (key: string) => string | undefined = () => undefined): TrainConfig {
   const wrong: string[] = [];
+  const blame = (key: string, what: string): void => {
+    const place = whereIs(key);
+    wrong.push(`${place === undefined ? "" : `${place}: `}${key}: ${what}`);
+  };
   for (const key of Object.keys(settings))
-    if (!Object.hasOwn(FIELDS, key)) {
+    if (SETTING_GROUPS.has(key)) blame(key, `${JSON.stringify(settings[key])}, expected settings below it, such as ${Object.keys(FIELDS).find((name) => name.startsWith(`${key}.`))}`);
+    else if (!Object.hasOwn(FIELDS, key)) {
       const near = suggest(key, Object.keys(FIELDS));
-      wrong.push(`${key}: there is no such setting${near.length ? `; did you mean ${near[0]}?` : ""}`);
+      blame(key, `there is no such setting${near.length ? `; did you mean ${near[0]}?` : ""}`);
     }
   const nested: Record<string, unknown> = {};
   for (const [key, { value, check }] of Object.entries(FIELDS) as [string, Rule][]) {
     const given = settings[key] === undefined ? value : settings[key];
     const problem = check(given);
-    if (problem) wrong.push(`${key}: ${JSON.stringify(given)}, ${problem}`);
+    if (problem) blame(key, `${JSON.stringify(given)}, ${problem}`);
     const parts = key.split(".");
     const leaf = parts.pop() ?? key;
     let at = nested;
@@ -145,8 +154,8 @@ export function resolveConfig(settings: Readonly<Record<string, unknown>>): Trai
   const config = nested as unknown as TrainConfig;
   if (wrong.length === 0) {
     const preset = presetOf(config);
-    if (config.data.patch % preset.multiple) wrong.push(`data.patch: ${config.data.patch}, expected a multiple of ${preset.multiple} for the preset ${preset.name}`);
-    if (config.loss.kernel === "views" && config.batch.views !== 2) wrong.push(`batch.views: ${config.batch.views}, expected 2 with loss.kernel views`);
+    if (config.data.patch % preset.multiple) blame("data.patch", `${config.data.patch}, expected a multiple of ${preset.multiple} for the preset ${preset.name}`);
+    if (config.loss.kernel === "views" && config.batch.views !== 2) blame("batch.views", `${config.batch.views}, expected 2 with loss.kernel views`);
     if (config.batch.groups * config.batch.groupSize * config.batch.views < 2) wrong.push("batch: one patch, expected at least two: there would be nothing to tell apart");
     if (config.batch.groups * config.batch.groupSize * config.batch.views > 65536) wrong.push("batch: more than 65536 patches");
   }

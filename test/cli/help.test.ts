@@ -1,6 +1,7 @@
 // Help: examples first, at once, without a GPU; every mistake on the command line says what, where and what to do.
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -23,13 +24,13 @@ test("the verbs that others build on are there", () => {
 });
 
 /** Everything that a command line loads, and the text of what is our own. */
-async function traceLoads(args: readonly string[]): Promise<{ urls: string[]; own: string }> {
+async function traceLoads(args: readonly string[], expected: number = EXIT_CODES.ok): Promise<{ urls: string[]; own: string; stderr: string }> {
   const hook = join(projectRoot, "test/cli/programs/name-loads.mjs");
   const { code, stderr } = await runProgram(args, { node: ["--import", hook] });
-  expect(code).toBe(0);
+  expect(code).toBe(expected);
   const urls = [...stderr.matchAll(/^loaded (\S+)$/gm)].map((match) => match[1] ?? "");
   const own = urls.filter((url) => url.includes("/dist/")).map((url) => readFileSync(fileURLToPath(url), "utf8")).join("\n");
-  return { urls, own };
+  return { urls, own, stderr };
 }
 
 test.each([[["--help"]], ...verbs.map((verb) => [[verb, "--help"]]), [["--version"]], [["--help", "exit-codes"]], [["completion", "bash"]]])("%j loads neither Dawn, nor the engine, nor a kernel", async (args) => {
@@ -124,6 +125,26 @@ test("wrong settings are told all at once, with 78", async () => {
   expect(stderr).toMatch(/3 settings are wrong\n {2}loss\.tua: there is no such setting; did you mean loss\.tau\?\n/);
   expect(stderr).toMatch(/loss\.sigmaMm: -1, expected/);
   expect(stderr).toMatch(/optimizer\.name: "adam", expected one of adamw, sgd/);
+});
+
+test("a configuration file: its mistakes and those of the command line at once, with lines; only with one is its parser loaded", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "cytonet-config-"));
+  const file = join(folder, "run.yaml");
+  const args = ["train", join(folder, "no-dataset"), "--out", join(folder, "r"), "--set", "loss.tau=0.3"];
+  try {
+    writeFileSync(file, "loss:\n  tua: 0.2\nsteps: 0\n");
+    const wrong = await runProgram([...args, "--config", file, "--set", "seed=-1"]);
+    expect(wrong.code).toBe(EXIT_CODES.config);
+    expect(wrong.stderr).toContain(`3 settings are wrong\n  ${file}:2: loss.tua: there is no such setting; did you mean loss.tau?\n  ${file}:3: steps: 0, expected`);
+    expect(wrong.stderr).toMatch(/\n {2}seed: -1, expected a whole number/);
+    // What is given on the command line goes before the file, mistakes there too.
+    writeFileSync(file, "loss:\n  tau: far\n");
+    const parser = /YAMLParseError/;
+    expect((await traceLoads([...args, "--config", file], EXIT_CODES.inputMissing)).own).toMatch(parser);
+    expect((await traceLoads(args, EXIT_CODES.inputMissing)).own).not.toMatch(parser);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test("--debug adds a stack trace", async () => {

@@ -18,6 +18,7 @@ export interface TrainFlags extends DeviceFlags {
   readonly seed?: number;
   readonly out: string;
   readonly holdOut?: readonly string[];
+  readonly config?: string;
   readonly set?: readonly string[];
   readonly resume?: boolean;
   readonly force?: boolean;
@@ -36,12 +37,20 @@ export function settingsOf(flags: Pick<TrainFlags, "preset" | "steps" | "seed" |
   return settings;
 }
 
+/** Settings from a file. The parser is loaded only where there is one. Errors: UserError 66 and 78. */
+async function readConfigFile(path: string): Promise<{ settings: Record<string, unknown>; whereIs: (key: string) => string | undefined }> {
+  const bytes = await nodeFiles.read(path);
+  const { settings, whereIs } = await (await import("../../model/config-file.ts")).parseConfigFile(bytes, path);
+  return { settings: Object.fromEntries(settings), whereIs };
+}
+
 export async function runTrain(path: string, flags: TrainFlags): Promise<void> {
   if (flags.resume && flags.force) throw new UserError(EXIT_CODES.usage, "cytonet train: --resume and --force, expected at most one of them");
   const given = settingsOf(flags);
+  const file = flags.config === undefined ? undefined : await readConfigFile(flags.config);
   // A continued run has its own settings; what is given must agree with them, which the trainer checks.
   const base = flags.resume ? flattenSettings((await readResumable(nodeFiles, flags.out)) ?? {}) : {};
-  const config = resolveConfig({ ...base, ...given });
+  const config = resolveConfig({ ...base, ...file?.settings, ...given }, (key) => (Object.hasOwn(given, key) ? undefined : file?.whereIs(key)));
   const dataset = await readDataset(nodeFiles, path);
   const stop = listenForStop((name) => process.stderr.write(`${name}: finishing the step and saving; once more leaves at once\n`));
   const progress = createProgress();
