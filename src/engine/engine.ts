@@ -5,12 +5,13 @@ import { type Dtype, type HostArray, bytesOf, describeMismatch, hostArrayOf, sto
 import type { TuningTable } from "../kernel/tuning.ts";
 import type { DebugSwitch } from "./debug.ts";
 import { BUFFER_USAGE } from "./constants.ts";
+import { checkShape, declareGroup, declareInputs, stateOf, traceProgram, viewState } from "./declare.ts";
 import { openDevice, type Device } from "./device.ts";
 import { ShapeError } from "./errors.ts";
 import { buildPlan, type InputSpec, type Plan } from "./plan.ts";
 import { createPipelines, type Pipelines } from "./pipelines.ts";
 import { createReadback } from "./readback.ts";
-import { sizeOf, tensorOf, trace, type StateBuffer, type Storage, type Tensor } from "./trace.ts";
+import { sizeOf, type StateBuffer, type Tensor } from "./trace.ts";
 
 export interface EngineOptions {
   readonly debug?: ReadonlySet<DebugSwitch>;
@@ -25,6 +26,11 @@ export interface PlanOptions {
   readonly label?: string;
   /** Blueprints to use instead of the kernels' own choice, by `problemKey`: a resumed run takes those it began with. */
   readonly pinned?: ReadonlyMap<string, Blueprint>;
+  /**
+   * Bytes that the plan's buffers may take. Where they would take more, results are dropped and computed again when they are needed, to
+   * the same bits; where that does not suffice, `plan` throws OverBudget, which says what would. No limit unless given.
+   */
+  readonly memory?: number;
 }
 
 export interface Engine {
@@ -36,8 +42,8 @@ export interface Engine {
   stateGroup(name: string, members: readonly { readonly name: string; readonly shape: readonly number[] }[], dtype?: Dtype): { flat: Tensor; members: Tensor[] };
   /** Contents of a state tensor. */
   read(tensor: Tensor): Promise<HostArray>;
-  /** Overwrites a state tensor. */
-  write(tensor: Tensor, data: HostArray): void;
+  /** Overwrites a state tensor. What a function gives is only asked for where there is memory to write to. */
+  write(tensor: Tensor, data: HostArray | (() => HostArray)): void;
   /** Gives the memory of a state tensor, and of all that share its buffer, back. */
   free(tensor: Tensor): void;
   /**
@@ -65,12 +71,6 @@ function inputOf(dtype: Dtype, shape: readonly number[]): InputSpec {
   return { shape, dtype };
 }
 
-/** Refuses what is no shape before it becomes a buffer of a size that nobody meant. */
-function checkShape(where: string, shape: readonly number[]): void {
-  if (shape.every((extent) => Number.isSafeInteger(extent) && extent >= 1) && Number.isSafeInteger(sizeOf(shape))) return;
-  throw new ShapeError(where, `shape [${shape.join(", ")}], expected whole numbers from 1`);
-}
-
 export async function createEngine(handle: AdapterHandle, options: EngineOptions = {}): Promise<Engine> {
   const log = options.log ?? (() => {});
   const debug = options.debug ?? new Set<DebugSwitch>();
@@ -85,39 +85,17 @@ export async function createEngine(handle: AdapterHandle, options: EngineOptions
     count,
     buffer: device.createBuffer("state", `state ${name}`, storageBytes(dtype, count), usage),
   });
-  const view = (buffer: StateBuffer, name: string, offset: number, shape: readonly number[]): Tensor => {
-    const storage: Storage = { kind: "state", name: `state ${name}`, dtype: buffer.dtype, count: sizeOf(shape), state: { buffer, offset } };
-    return tensorOf(storage, shape);
-  };
-  const stateOf = (tensor: Tensor) => {
-    const { state } = tensor.storage;
-    if (!state) throw new ShapeError("engine", `${tensor.storage.name} is ${tensor.storage.kind}, expected state`);
-    return state;
-  };
 
   const engine: Engine = {
     device,
     pipelines,
     state(name, shape, dtype = "f32", data) {
       checkShape(`state ${name}`, shape);
-      const tensor = view(makeState(name, dtype, sizeOf(shape)), name, 0, shape);
+      const tensor = viewState(makeState(name, dtype, sizeOf(shape)), name, 0, shape);
       if (data) engine.write(tensor, data);
       return tensor;
     },
-    stateGroup(name, members, dtype = "f32") {
-      const step = 256 / bytesOf(dtype);
-      let total = 0;
-      const offsets = members.map(({ shape }) => {
-        const offset = total;
-        total += Math.ceil(sizeOf(shape) / step) * step;
-        return offset;
-      });
-      const buffer = makeState(name, dtype, total);
-      return {
-        flat: view(buffer, name, 0, [total]),
-        members: members.map((member, i) => view(buffer, `${name}.${member.name}`, offsets[i] ?? 0, member.shape)),
-      };
-    },
+    stateGroup: (name, members, dtype = "f32") => declareGroup(name, members, dtype, makeState),
     async read(tensor) {
       const { buffer, offset } = stateOf(tensor);
       const { count, dtype } = tensor.storage;
@@ -125,7 +103,8 @@ export async function createEngine(handle: AdapterHandle, options: EngineOptions
       const [bytes] = await device.guard(`read ${tensor.storage.name}`, () => readback.read([range]));
       return hostArrayOf(dtype, bytes!, count);
     },
-    write(tensor, data) {
+    write(tensor, given) {
+      const data = typeof given === "function" ? given() : given;
       const { buffer, offset } = stateOf(tensor);
       const { count, dtype, name } = tensor.storage;
       const mismatch = describeMismatch(dtype, count, data);
@@ -137,14 +116,11 @@ export async function createEngine(handle: AdapterHandle, options: EngineOptions
       device.destroyBuffer(stateOf(tensor).buffer.buffer);
     },
     async plan(build, inputs, planOptions = {}) {
-      for (const [name, { shape }] of Object.entries(inputs)) checkShape(`input ${name}`, shape);
-      const tensors = new Map(
-        Object.entries(inputs).map(([name, { shape, dtype }]) => [name, tensorOf({ kind: "input", name: `input ${name}`, dtype, count: sizeOf(shape) }, shape)]),
-      );
-      const { result, nodes } = trace(() => build(Object.fromEntries(tensors) as Parameters<typeof build>[0]));
-      const outputs = new Map(Object.entries(result).map(([name, tensor]) => [name, tensor.storage]));
-      const context = { device, pipelines, debug, log, ...(options.tuning ? { tuning: options.tuning } : {}), ...(planOptions.pinned ? { pinned: planOptions.pinned } : {}) };
-      return buildPlan(context, planOptions.label ?? "without a label", { nodes, outputs }, tensors);
+      const tensors = declareInputs(inputs);
+      const program = traceProgram(build, tensors);
+      const { pinned, memory } = planOptions;
+      const context = { device, pipelines, debug, log, ...(options.tuning ? { tuning: options.tuning } : {}), ...(pinned ? { pinned } : {}), ...(memory === undefined ? {} : { memory }) };
+      return buildPlan(context, planOptions.label ?? "without a label", program, tensors);
     },
     dispose() {
       readback.dispose();

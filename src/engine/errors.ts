@@ -43,6 +43,27 @@ export class OutOfMemory extends UserError {
   }
 }
 
+/** A budget that a plan does not fit into, however much it recomputes. */
+export class OverBudget extends UserError {
+  readonly budget: number;
+  /** The least that was found, bytes: a plan of the same program fits into it. */
+  readonly least: number;
+
+  constructor(what: string, budget: number, least: number) {
+    super(EXIT_CODES.config, `${what}: a budget of ${formatBytes(Math.max(0, budget))}, expected at least ${formatBytesUp(least)}, which recomputation can keep to`, [
+      "Use a smaller batch, a smaller patch or a smaller preset, or give it more memory.",
+    ]);
+    this.name = "OverBudget";
+    this.budget = budget;
+    this.least = least;
+  }
+}
+
+/** Whole MiB, rounded up: what is asked for by this text is enough. */
+export function formatBytesUp(bytes: number): string {
+  return `${Math.ceil(bytes / 2 ** 20)} MiB`;
+}
+
 /** The device is gone. Whatever it held is lost; what came back after the loss is not to be trusted. */
 export class DeviceLost extends UserError {
   constructor(operation: string, reason: string) {

@@ -204,7 +204,7 @@ function isDisturbed(nodes: readonly Node[], replaced: ReadonlyMap<Storage, Stor
 }
 
 /** Whether two storages are state and share an element. */
-function meet(a: Storage, b: Storage): boolean {
+export function meet(a: Storage, b: Storage): boolean {
   if (!a.state || !b.state || a.state.buffer !== b.state.buffer) return false;
   return a.state.offset < b.state.offset + b.count && b.state.offset < a.state.offset + a.count;
 }

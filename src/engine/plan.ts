@@ -1,43 +1,27 @@
 // A plan: a traced program with its memory laid out, its pipelines compiled and its bind groups made, ready to be replayed.
-import { type Blueprint, type Problem, blueprintKey, chooseBlueprint, constantsOf, tryVariant, variantOf } from "../kernel/blueprint.ts";
+import type { Blueprint } from "../kernel/blueprint.ts";
 import { activeArgs } from "../kernel/define.ts";
 import { type Dtype, type HostArray, bytesOf, describeMismatch, hostArrayOf, storageBytes } from "../kernel/dtype.ts";
 import { packUniforms, uniformBytes } from "../kernel/layout.ts";
-import type { TuningTable } from "../kernel/tuning.ts";
-import { cutGrid } from "./cut.ts";
 import type { DebugSwitch } from "./debug.ts";
 import { BUFFER_USAGE } from "./constants.ts";
-import { identifyDevice, type Device } from "./device.ts";
-import { DeviceError, ShapeError, Unavailable, formatBytes } from "./errors.ts";
-import { layOut, type MemoryLayout } from "./layout.ts";
+import type { Device } from "./device.ts";
+import { DeviceError, ShapeError, formatBytes } from "./errors.ts";
 import { addToPanel } from "./panel.ts";
-import { optimise, describeNode, type PassReport } from "./passes.ts";
 import type { Pipelines } from "./pipelines.ts";
+import { describePlan, preparePlan, summarise, uniformsOf, type PlanStatistics, type PrepareContext } from "./prepare.ts";
 import { createReadback } from "./readback.ts";
 import { describeSubmit, groupSubmits, replay, type BufferRange, type Flight, type Step } from "./replay.ts";
 import { runScanning } from "./scan.ts";
 import { printTiming, recordTimeline, timingsOf, type HostSpan, type Timeline, type Timing } from "./timing.ts";
-import { accessesOf, bytesMoved, flopsOf, type Dispatch, type Program, type Storage, type Tensor } from "./trace.ts";
+import { accessesOf, type Program, type Storage, type Tensor } from "./trace.ts";
+
+export { findTuned, problemKey, type PlanStatistics } from "./prepare.ts";
 
 /** Shape and element type of a plan's input. */
 export interface InputSpec {
   readonly shape: readonly number[];
   readonly dtype: Dtype;
-}
-
-export interface PlanStatistics {
-  readonly dispatches: number;
-  readonly submits: number;
-  readonly pipelines: number;
-  /** Dispatches whose blueprint comes from a tuning table, and from a resumed run. */
-  readonly tuned: number;
-  readonly pinned: number;
-  readonly flops: number;
-  readonly bytesMoved: number;
-  readonly memory: Pick<MemoryLayout, "tensorBytes" | "arenaBytes">;
-  /** Bytes of every buffer that the plan itself made, by its own reckoning. */
-  readonly ownBytes: number;
-  readonly reports: readonly PassReport[];
 }
 
 /** A recorded program. Each run uploads the inputs, replays the dispatches and reads the outputs back. */
@@ -57,60 +41,18 @@ export interface Plan {
   dispose(): void;
 }
 
-export interface PlanContext {
+export interface PlanContext extends PrepareContext {
   readonly device: Device;
   readonly pipelines: Pipelines;
   readonly debug: ReadonlySet<DebugSwitch>;
   readonly log: (line: string) => void;
-  /** Blueprints to use instead of the kernel's own choice, by the key of the problem. */
-  readonly pinned?: ReadonlyMap<string, Blueprint>;
-  /** What was measured to be fastest on this device: where nothing is pinned, instead of the kernel's own choice. */
-  readonly tuning?: TuningTable;
-}
-
-/** Identifies a problem across runs: what a checkpoint pins a blueprint to. */
-export function problemKey(node: Dispatch): string {
-  return describeNode({ ...node, path: node.kernel.name });
-}
-
-/** The pinned blueprint, where this device would run it as it is: one made for another subgroup width would compute nonsense here. */
-function findPinned({ pinned, device }: PlanContext, node: Dispatch): Blueprint | undefined {
-  const blueprint = pinned?.get(problemKey(node));
-  if (!blueprint || !node.kernel.variants[blueprint.variant]) return undefined;
-  const tried = tryVariant(node, device.traits, blueprint.variant, blueprint.constants);
-  return "blueprint" in tried && blueprintKey(tried.blueprint) === blueprintKey(blueprint) ? blueprint : undefined;
-}
-
-/** The tuned blueprint, where an entry for this very kernel, device, type, flags and sizes says so, and it can run. */
-export function findTuned(tuning: TuningTable | undefined, device: Device, node: Problem): Blueprint | undefined {
-  const entry = tuning?.find(node, identifyDevice(device.fingerprint));
-  // Where nothing was faster the kernel goes on choosing: it knows the sizes, of which an entry has a bucketful.
-  if (!entry || entry.ratio >= 1) return undefined;
-  const { choice } = entry;
-  const variant = node.kernel.variants[choice.variant];
-  if (!variant) return undefined;
-  const params = Object.entries(choice.params ?? {});
-  if (params.some(([name, value]) => !variant.params?.[name]?.includes(value))) return undefined;
-  const tried = tryVariant(node, device.traits, choice.variant, choice.params ?? {});
-  return "blueprint" in tried ? tried.blueprint : undefined;
 }
 
 /** Builds a plan from a traced program. `inputs` are the storages that a run fills. */
 export async function buildPlan(context: PlanContext, label: string, traced: Program, inputs: ReadonlyMap<string, Tensor>): Promise<Plan> {
   const { device, pipelines, debug, log } = context;
-  const { program, reports } = optimise(traced);
-  const limits = device.fingerprint.limits;
-  const layout = layOut(program, { alignment: 256, maxBuffer: limits["maxBufferSize"] ?? 0, maxBinding: limits["maxStorageBufferBindingSize"] ?? 0 });
-
-  const origin = { pinned: 0, tuned: 0 };
-  const chosen = program.nodes.map((node) => {
-    if (node.kind !== "dispatch") return undefined;
-    const pinned = findPinned(context, node);
-    const tuned = pinned ? undefined : findTuned(context.tuning, device, node);
-    if (pinned) origin.pinned++;
-    if (tuned) origin.tuned++;
-    return pinned ?? tuned ?? chooseBlueprint(node, device.traits);
-  });
+  const prepared = preparePlan(context, label, traced, inputs);
+  const { program, layout, blueprints: chosen, cuts } = prepared;
   const compiled = await Promise.all(program.nodes.map((node, i) => (node.kind === "dispatch" ? pipelines.get(node.kernel, chosen[i]!) : undefined)));
 
   const own: GPUBuffer[] = [];
@@ -136,8 +78,6 @@ export async function buildPlan(context: PlanContext, label: string, traced: Pro
       }
     const rangeOf = (storage: Storage): BufferRange => {
       const size = storageBytes(storage.dtype, storage.count);
-      const most = limits["maxStorageBufferBindingSize"] ?? 0;
-      if (size > most) throw new Unavailable(`plan ${label}: ${storage.name} takes ${formatBytes(size)}, the device binds at most ${formatBytes(most)}`, ["Use a smaller batch, a smaller patch or a smaller preset."]);
       if (storage.state) return { buffer: storage.state.buffer.buffer, offset: storage.state.offset * bytesOf(storage.dtype), size };
       const slot = layout.slots.get(storage);
       const buffer = slot ? arenas[slot.arena] : held.get(storage);
@@ -146,16 +86,9 @@ export async function buildPlan(context: PlanContext, label: string, traced: Pro
     };
 
     // One uniform buffer for all dispatches: a slot of 256 bytes for each piece of each grid.
-    const cuts = program.nodes.map((node, i) => {
-      if (node.kind !== "dispatch") return [];
-      const blueprint = chosen[i]!;
-      const grid = variantOf(node.kernel, blueprint.variant).grid(node.numbers, constantsOf(node.kernel, blueprint), node.flags);
-      const seconds = Math.max(flopsOf(node) / device.rates.flops, bytesMoved(node) / device.rates.bytes);
-      return cutGrid(grid, seconds, 65535);
-    });
     const slots = cuts.reduce((sum, pieces) => sum + pieces.length, 0);
-    const uniforms = make("uniforms", "uniforms", Math.max(1, slots) * 256, BUFFER_USAGE.uniform | BUFFER_USAGE.copyDst);
-    const packed = new Uint8Array(Math.max(1, slots) * 256);
+    const uniforms = make("uniforms", "uniforms", uniformsOf(slots), BUFFER_USAGE.uniform | BUFFER_USAGE.copyDst);
+    const packed = new Uint8Array(uniformsOf(slots));
     let slot = 0;
     const steps: Step[] = program.nodes.map((node, i) => {
       if (node.kind === "copy") return { kind: "copy", node, from: rangeOf(node.from), to: rangeOf(node.to) };
@@ -183,17 +116,7 @@ export async function buildPlan(context: PlanContext, label: string, traced: Pro
 
   const readback = createReadback(device, label);
   const submits = groupSubmits(built.steps);
-  const statistics: PlanStatistics = {
-    dispatches: built.steps.reduce((sum, step) => sum + (step.kind === "dispatch" ? step.pieces.length : 1), 0),
-    submits: submits.length,
-    pipelines: new Set(chosen.filter((b) => b !== undefined).map(blueprintKey)).size,
-    ...origin,
-    flops: program.nodes.reduce((sum, node) => sum + flopsOf(node), 0),
-    bytesMoved: program.nodes.reduce((sum, node) => sum + bytesMoved(node), 0),
-    memory: { tensorBytes: layout.tensorBytes, arenaBytes: layout.arenaBytes },
-    ownBytes,
-    reports,
-  };
+  const statistics: PlanStatistics = { ...summarise(prepared), submits: submits.length, ownBytes };
   let disposed = false;
 
   const upload = (values: Readonly<Record<string, HostArray>>) => {
@@ -260,7 +183,7 @@ export async function buildPlan(context: PlanContext, label: string, traced: Pro
       const timeline = await recordTimeline(device, label, built.steps);
       return { ...timeline, host: [uploaded, ...timeline.host] };
     },
-    describe: () => describe(label, statistics, layout, built.steps),
+    describe: () => describePlan(label, statistics, prepared),
     dispose() {
       disposed = true;
       readback.dispose();
@@ -284,16 +207,4 @@ function printLedger(label: string, device: Device, ownBytes: number): string {
   const { live, total, peak, buffers } = device.ledger();
   const parts = Object.entries(live).filter(([, bytes]) => bytes > 0).map(([purpose, bytes]) => `${purpose} ${formatBytes(bytes)}`);
   return `plan ${label}: ${formatBytes(ownBytes)} of its own; device: ${formatBytes(total)} in ${buffers} buffers (${parts.join(", ")}), at most ${formatBytes(peak)}`;
-}
-
-function describe(label: string, s: PlanStatistics, layout: MemoryLayout, steps: readonly Step[]): string {
-  const lines = [`plan ${label}: ${s.dispatches} dispatches, ${s.pipelines} pipelines, ${(s.flops / 1e9).toFixed(3)} GFLOP, ${formatBytes(s.bytesMoved)} moved; ${s.tuned} dispatches tuned, ${s.pinned} pinned`];
-  for (const report of s.reports) {
-    lines.push(`  ${report.pass}: ${report.before} → ${report.after} operations, saves ${(report.savedFlops / 1e6).toFixed(3)} MFLOP and ${formatBytes(report.savedBytes)}`);
-    for (const change of report.changes) lines.push(`    ${change}`);
-  }
-  const share = s.memory.tensorBytes ? ((100 * s.memory.arenaBytes) / s.memory.tensorBytes).toFixed(1) : "0";
-  lines.push(`  memory: ${formatBytes(s.memory.arenaBytes)} in ${layout.arenas.length} arenas for ${formatBytes(s.memory.tensorBytes)} of tensors (${share} %)`);
-  for (const step of steps) lines.push(`  ${step.kind === "dispatch" ? `${blueprintKey(step.blueprint)} × ${step.pieces.length}  ` : ""}${describeNode(step.node)}`);
-  return lines.join("\n");
 }

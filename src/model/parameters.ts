@@ -96,7 +96,7 @@ export interface DeviceWeights {
 export function createWeights(engine: Engine, spec: ModelSpec, seed: number): DeviceWeights {
   const { flat, members } = engine.stateGroup("parameters", spec.parameters);
   const parameters = new Map(spec.parameters.map(({ name }, i) => [name, members[i]!]));
-  spec.parameters.forEach((parameter, i) => engine.write(members[i]!, initialValues(parameter, seed, i)));
+  spec.parameters.forEach((parameter, i) => engine.write(members[i]!, () => initialValues(parameter, seed, i)));
   const statistics = new Map<string, Tensor>();
   for (const { name, shape, fill } of spec.statistics) statistics.set(name, engine.state(name, shape, "f32", new Float32Array(sizeOf(shape)).fill(fill)));
   const first = spec.parameters.findIndex(({ decay }) => !decay);
