@@ -37,9 +37,7 @@ const node = {
   platform: "node",
   target: "node20",
   // What is loaded at every start is bundled where it is small, other packages stay outside.
-  external: ["webgpu", "commander", "@sparticuz/chromium"],
-  // The package's modules for browsers: those for Node are CommonJS and require Node's own at run time, which a bundle of modules cannot.
-  alias: { yaml: join(root, "node_modules/yaml/browser/index.js") },
+  external: ["webgpu", "commander", "yaml", "@sparticuz/chromium"],
   plugins: [rawPlugin, lazyPlugin],
 };
 

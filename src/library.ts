@@ -27,7 +27,6 @@ export { tune, type TuneOptions, type TuneReport } from "./tune/tune.ts";
 
 // The model: configuration, presets, training, embedding.
 export { flattenSettings, resolveConfig, type TrainConfig } from "./model/config.ts";
-export { parseConfigFile, type FileSettings } from "./model/config-file.ts";
 export { chooseDemoSteps, DEMO_SETTINGS } from "./model/demo.ts";
 export { encode, encodeWithMaps, findPreset, presetOf, PRESETS, project, type Architecture, type ModelSettings, type Preset } from "./model/presets.ts";
 export { countModel, type CountOptions, type ModelCount } from "./model/count.ts";

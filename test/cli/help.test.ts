@@ -24,13 +24,13 @@ test("the verbs that others build on are there", () => {
 });
 
 /** Everything that a command line loads, and the text of what is our own. */
-async function traceLoads(args: readonly string[], expected: number = EXIT_CODES.ok): Promise<{ urls: string[]; own: string; stderr: string }> {
+async function traceLoads(args: readonly string[], expected: number = EXIT_CODES.ok): Promise<{ urls: string[]; own: string }> {
   const hook = join(projectRoot, "test/cli/programs/name-loads.mjs");
   const { code, stderr } = await runProgram(args, { node: ["--import", hook] });
   expect(code).toBe(expected);
   const urls = [...stderr.matchAll(/^loaded (\S+)$/gm)].map((match) => match[1] ?? "");
   const own = urls.filter((url) => url.includes("/dist/")).map((url) => readFileSync(fileURLToPath(url), "utf8")).join("\n");
-  return { urls, own, stderr };
+  return { urls, own };
 }
 
 test.each([[["--help"]], ...verbs.map((verb) => [[verb, "--help"]]), [["--version"]], [["--help", "exit-codes"]], [["completion", "bash"]]])("%j loads neither Dawn, nor the engine, nor a kernel", async (args) => {
@@ -139,9 +139,8 @@ test("a configuration file: its mistakes and those of the command line at once, 
     expect(wrong.stderr).toMatch(/\n {2}seed: -1, expected a whole number/);
     // What is given on the command line goes before the file, mistakes there too.
     writeFileSync(file, "loss:\n  tau: far\n");
-    const parser = /YAMLParseError/;
-    expect((await traceLoads([...args, "--config", file], EXIT_CODES.inputMissing)).own).toMatch(parser);
-    expect((await traceLoads(args, EXIT_CODES.inputMissing)).own).not.toMatch(parser);
+    const loadsParser = async (more: readonly string[]) => (await traceLoads([...args, ...more], EXIT_CODES.inputMissing)).urls.some((url) => url.includes("/node_modules/yaml/"));
+    expect([await loadsParser(["--config", file]), await loadsParser([])]).toEqual([true, false]);
   } finally {
     rmSync(folder, { recursive: true });
   }
