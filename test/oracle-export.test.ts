@@ -20,6 +20,7 @@ import { drawModel, parametersOf } from "./oracles/models.ts";
 import { runModel, runOnnx } from "./oracles/onnx.ts";
 import { SMALL_PRESETS } from "./oracles/small-presets.ts";
 import { useEngine } from "./support/engine.ts";
+import { findTestData, ULTRAFACE } from "./support/test-data.ts";
 import { expectAgreement, hear } from "./oracles/witnesses.ts";
 
 describe.skipIf(oraclesMissing)(`exported encoders, seed ${SEED}`, { timeout: 300_000 }, () => {
@@ -56,14 +57,13 @@ describe.skipIf(oraclesMissing)(`exported encoders, seed ${SEED}`, { timeout: 30
     for (const [name, tensor] of toStateDict(stored, preset.architecture)) expect(named.get(name), name).toEqual(tensor);
   });
 
-  // Not in the repository: CYTONET_ULTRAFACE says where ultraface_RFB-320.onnx lies.
-  const ultraface = process.env["CYTONET_ULTRAFACE"] ?? "";
+  const ultraface = findTestData(ULTRAFACE) ?? "";
   test.skipIf(ultraface === "")("UltraFace RFB-320 as it was published: its features are ours, read from its own file", async () => {
     const bytes = new Uint8Array(readFileSync(ultraface));
     const config = resolveConfig({ preset: "rfb", "data.patch": 320 });
     const { tensors, notes } = nameInitialisers(readOnnx(bytes, ultraface), presetOf(config).architecture);
     const { weights, report } = adoptWeights(tensors, config, ultraface, notes);
-    expect(report.changed).toEqual(["base_net.0.0.weight: filters over three colours summed up for grey images"]);
+    expect(report.changed).toEqual([...notes, "base_net.0.0.weight: filters over three colours summed up for grey images"]);
     const d = drawFor("ultraface");
     const x = d.uniform([1, 240, 320, 1]);
     const own = Object.fromEntries([...weights.tensors].filter(([name]) => name.startsWith("encoder.")).map(([name, tensor]) => [name, { shape: tensor.shape, data: loadFloat32(tensor)! }]));

@@ -49,14 +49,19 @@ export function wholeNumber(flag: string, least: number): (text: string) => numb
   };
 }
 
-/** A parser of words with commas between them. */
-export function listOf(text: string): readonly string[] {
-  return text.split(",").map((part) => part.trim()).filter((part) => part !== "");
+/** A parser of words with commas between them, at least one, none of them empty. */
+export function listOf(flag: string): (text: string) => readonly string[] {
+  return (text) => {
+    const words = text.split(",").map((part) => part.trim());
+    if (words.includes("")) throw wrong(flag, text, "one or more words with commas between them");
+    return words;
+  };
 }
 
 /** A parser of whole numbers from 1 with commas between them. */
 export function wholeNumbers(flag: string): (text: string) => readonly number[] {
-  return (text) => listOf(text).map(wholeNumber(flag, 1));
+  const list = listOf(flag);
+  return (text) => list(text).map(wholeNumber(flag, 1));
 }
 
 /** A parser of a share from 0, written as `5%` or `0.05`. */

@@ -1,7 +1,7 @@
 // What commands print: data on stdout, or in a file written whole, in the format asked for.
 import { constants } from "node:fs";
-import { access, lstat, stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { access, lstat, realpath, stat } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
 import { EXIT_CODES, UserError } from "../errors.ts";
 import { nodeFiles } from "../host/files-node.ts";
 import { explainPrintError, isReaderGone } from "../host/node-stdout.ts";
@@ -67,6 +67,22 @@ export async function emit(text: string, output?: string): Promise<void> {
     // A reader that went away is dealt with where the program starts.
     process.stdout.write(text, (error) => (error && !isReaderGone(error) ? fail(explainPrintError(error)) : done())),
   );
+}
+
+/** The same file under another name, behind links included; files that do not exist yet are compared by their folders. */
+export async function isSameFile(one: string, other: string): Promise<boolean> {
+  const [a, b] = await Promise.all([one, other].map((path) => stat(path).catch(() => undefined)));
+  if (a && b) return a.dev === b.dev && a.ino === b.ino;
+  if (a || b) return false;
+  const [x, y] = await Promise.all([one, other].map(async (path) => join(await realpath(dirname(path)).catch(() => resolve(dirname(path))), basename(path))));
+  return x === y;
+}
+
+/** Throws UserError 73 where writing `path` would replace one of the files that are read. */
+export async function keepInputs(flag: string, path: string, inputs: readonly string[]): Promise<void> {
+  if ((await stat(path).catch(() => undefined)) === undefined) return;
+  for (const input of inputs)
+    if (await isSameFile(path, input)) throw new UserError(EXIT_CODES.cannotCreate, `${flag} ${path}: is ${path === input ? "" : `${input}, `}what is read, expected another file; choose another name`);
 }
 
 /**

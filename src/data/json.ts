@@ -7,6 +7,29 @@ export interface JsonObject {
   readonly [key: string]: Json;
 }
 
+/** Deeper than anything that is written here, and far from where recursion would end a program. */
+const MAX_DEPTH = 100;
+
+/**
+ * The value of a text that came from elsewhere: all that is given can be stored again by the functions here.
+ *
+ * @throws SyntaxError for what is no JSON, numbers beyond what a double holds (`1e999`), and nesting deeper than 100
+ */
+export function parseJson(text: string): Json {
+  let [depth, quoted] = [0, false];
+  for (let i = 0; i < text.length; i++) {
+    const letter = text[i];
+    if (quoted && letter === "\\") i++;
+    else if (letter === '"') quoted = !quoted;
+    else if (!quoted && (letter === "[" || letter === "{") && ++depth > MAX_DEPTH) throw new SyntaxError(`nested deeper than ${MAX_DEPTH} at character ${i}`);
+    else if (!quoted && (letter === "]" || letter === "}")) depth--;
+  }
+  return JSON.parse(text, (key, value: Json) => {
+    if (typeof value === "number" && !Number.isFinite(value)) throw new SyntaxError(`a number of ${JSON.stringify(key)} is larger than a double holds`);
+    return value;
+  }) as Json;
+}
+
 /**
  * JSON with sorted keys and no white space: equal values give equal texts, and parsing gives the value back, -0 included.
  *

@@ -18,6 +18,8 @@ export interface OnnxModel {
   /** Values of the graph's initialisers and of its Constant nodes, by the name that nodes read them under. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   readonly nodes: readonly OnnxNode[];
+  /** Which of them are values of Constant nodes: parts of formulas rather than weights. */
+  readonly constants: ReadonlySet<string>;
   /** Names of inputs that are no initialisers, and of outputs. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
@@ -68,7 +70,8 @@ export function readOnnx(bytes: Uint8Array, name: string): OnnxModel {
       const { domain, version } = readOpset(field, refuse);
       if (domain === "" || domain === "ai.onnx") opset = version;
     } else if (field.number === 14) {
-      const [key = "", value = ""] = readPair(field, refuse);
+      const [key, value] = readPair(field, refuse);
+      if (metadata.has(key)) throw refuse(`metadata ${quote(key)} a second time`, field.at);
       metadata.set(key, value);
     }
   }
@@ -76,8 +79,9 @@ export function readOnnx(bytes: Uint8Array, name: string): OnnxModel {
   return { ...readGraph(graph, refuse), irVersion, opset, producer, metadata };
 }
 
-function readGraph(graph: WireField, refuse: RefuseAt): Pick<OnnxModel, "tensors" | "nodes" | "inputs" | "outputs"> {
+function readGraph(graph: WireField, refuse: RefuseAt): Pick<OnnxModel, "tensors" | "constants" | "nodes" | "inputs" | "outputs"> {
   const tensors = new Map<string, StoredTensor>();
+  const constants = new Set<string>();
   const nodes: OnnxNode[] = [];
   const [inputs, outputs]: [string[], string[]] = [[], []];
   const add = (name: string, tensor: StoredTensor, at: number): void => {
@@ -98,9 +102,11 @@ function readGraph(graph: WireField, refuse: RefuseAt): Pick<OnnxModel, "tensors
   }
   for (const { op, outputs: names, attributes } of nodes) {
     const value = op === "Constant" ? attributes.get("value") : undefined;
-    if (typeof value === "object" && "dtype" in value) add(names[0] ?? "", value, graph.at);
+    if (typeof value !== "object" || !("dtype" in value)) continue;
+    add(names[0] ?? "", value, graph.at);
+    constants.add(names[0] ?? "");
   }
-  return { tensors, nodes, inputs: inputs.filter((name) => !tensors.has(name)), outputs };
+  return { tensors, constants, nodes, inputs: inputs.filter((name) => !tensors.has(name)), outputs };
 }
 
 function readNode(node: WireField, refuse: RefuseAt): OnnxNode {
@@ -120,7 +126,7 @@ function readNode(node: WireField, refuse: RefuseAt): OnnxNode {
   return { op, name, inputs, outputs, attributes };
 }
 
-/** Attributes of other kinds than float, integer, text, tensor and integers are passed over. */
+/** Attributes of other kinds than float, integer, text, tensor and integers are passed over, and so is text that is no UTF-8: its bytes may be anything. */
 function readAttribute(attribute: WireField, refuse: RefuseAt): [string, OnnxAttribute | undefined] {
   let name = "";
   let value: OnnxAttribute | undefined;
@@ -128,8 +134,8 @@ function readAttribute(attribute: WireField, refuse: RefuseAt): [string, OnnxAtt
   for (const field of readFields(message(attribute, "attribute", refuse), attribute.inside, refuse)) {
     if (field.number === 1) name = text(field, "an attribute's name", refuse);
     else if (field.number === 2) value = asFloat(field, refuse);
-    else if (field.number === 3) value = Number(BigInt.asIntN(64, bits(field, "an attribute's integer", refuse)));
-    else if (field.number === 4) value = text(field, "an attribute's text", refuse);
+    else if (field.number === 3) value = Number(BigInt.asIntN(64, varint(field, "an attribute's integer", refuse)));
+    else if (field.number === 4) value = decode(message(field, "an attribute's text", refuse));
     else if (field.number === 5) ({ tensor: value } = readTensor(field, refuse));
     else if (field.number === 8) for (const item of readPackedVarints(field, refuse)) integers.push(Number(BigInt.asIntN(64, item)));
   }
@@ -162,7 +168,7 @@ function readTensor(tensor: WireField, refuse: RefuseAt): { name: string; tensor
     } else if (field.number === 9) {
       once(field, "block of raw data", raw);
       raw = field;
-    } else if (field.number === 13 || (field.number === 14 && bits(field, "data_location", refuse) !== 0n)) external = true;
+    } else if (field.number === 13 || (field.number === 14 && varint(field, "data_location", refuse) !== 0n)) external = true;
     else if (field.number === 3) throw refuse("an initialiser in segments, expected whole ones", field.at);
     else if ([4, 5, 6, 7, 10, 11].includes(field.number)) typed.push(field);
   }
@@ -188,6 +194,7 @@ function packValues(fields: readonly WireField[], dtype: ElementType, place: num
   const parts: Uint8Array[] = [];
   for (const field of fields) {
     if (place === 4 || place === 10) {
+      if (field.wire !== 2 && field.wire !== (width === 4 ? 5 : 1)) throw refuse(`wire type ${field.wire} of values of ${dtype}, expected ${8 * width} bits each, or packed`, field.at);
       const bytes = field.bytes ?? fixedBytes(field, width);
       if (bytes.length % width) throw refuse(`${bytes.length} bytes of ${dtype}, expected a multiple of ${width}`, field.at);
       parts.push(bytes);
@@ -223,8 +230,10 @@ function readOpset(set: WireField, refuse: RefuseAt): { domain: string; version:
   return { domain, version };
 }
 
-function readPair(pair: WireField, refuse: RefuseAt): string[] {
-  return [...readFields(message(pair, "metadata", refuse), pair.inside, refuse)].map((field) => text(field, "metadata", refuse));
+function readPair(pair: WireField, refuse: RefuseAt): [string, string] {
+  const both: [string, string] = ["", ""];
+  for (const field of readFields(message(pair, "metadata", refuse), pair.inside, refuse)) if (field.number === 1 || field.number === 2) both[field.number - 1] = text(field, "metadata", refuse);
+  return both;
 }
 
 function readValueName(info: WireField, refuse: RefuseAt): string {
@@ -237,29 +246,36 @@ function message(field: WireField, what: string, refuse: RefuseAt): Uint8Array {
   return field.bytes;
 }
 
-function bits(field: WireField, what: string, refuse: RefuseAt): bigint {
-  if (field.bits === undefined) throw refuse(`${what} is bytes, expected a number`, field.at);
+function varint(field: WireField, what: string, refuse: RefuseAt): bigint {
+  if (field.wire !== 0 || field.bits === undefined) throw refuse(`${what} has wire type ${field.wire}, expected a whole number`, field.at);
   return field.bits;
 }
 
 function smallInteger(field: WireField, what: string, refuse: RefuseAt): number {
-  const value = bits(field, what, refuse);
+  const value = varint(field, what, refuse);
   if (value > 1_000_000n) throw refuse(`${what} ${BigInt.asIntN(64, value)}, expected a small number`, field.at);
   return Number(value);
 }
 
 function asFloat(field: WireField, refuse: RefuseAt): number {
+  if (field.wire !== 5 || field.bits === undefined) throw refuse(`an attribute's float has wire type ${field.wire}, expected 32 bits`, field.at);
   const view = new DataView(new ArrayBuffer(4));
-  view.setUint32(0, Number(BigInt.asUintN(32, bits(field, "an attribute's float", refuse))), true);
+  view.setUint32(0, Number(field.bits), true);
   return view.getFloat32(0, true);
 }
 
 function text(field: WireField, what: string, refuse: RefuseAt): string {
+  const found = decode(message(field, what, refuse));
+  if (found === undefined) throw refuse(`${what} is not valid UTF-8`, field.at);
+  return found;
+}
+
+/** Undefined where the bytes are no UTF-8. */
+function decode(bytes: Uint8Array): string | undefined {
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(message(field, what, refuse));
-  } catch (error) {
-    if (error instanceof UserError) throw error;
-    throw refuse(`${what} is not valid UTF-8`, field.at);
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return undefined;
   }
 }
 

@@ -3,6 +3,8 @@
 /** One field as it stands on the wire. */
 export interface WireField {
   readonly number: number;
+  /** How it lies on the wire: 0 varint, 1 and 5 64 and 32 bits, 2 length and bytes. */
+  readonly wire: 0 | 1 | 2 | 5;
   /** Byte in the file where the field begins. */
   readonly at: number;
   /** Of wire types varint, 32 and 64 bit: the bits. */
@@ -25,15 +27,15 @@ export function* readFields(bytes: Uint8Array, base: number, refuse: RefuseAt): 
     const number = Number(tag >> 3n);
     const wire = Number(tag & 7n);
     if (number < 1 || number > 0x1fffffff) throw refuse(`field number ${number}, expected one from 1 to 536870911`, at);
-    if (wire === 0) yield { number, at, bits: readVarint(reader), inside: base + reader.at };
-    else if (wire === 1 || wire === 5) yield { number, at, bits: readFixed(reader, wire === 1 ? 8 : 4), inside: base + reader.at };
+    if (wire === 0) yield { number, wire, at, bits: readVarint(reader), inside: base + reader.at };
+    else if (wire === 1 || wire === 5) yield { number, wire, at, bits: readFixed(reader, wire === 1 ? 8 : 4), inside: base + reader.at };
     else if (wire === 2) {
       const length = readVarint(reader);
       const left = bytes.length - reader.at;
       if (length > BigInt(left)) throw refuse(`field ${number} of ${length} bytes, expected at most the ${left} that follow: the file was cut short or is damaged`, at);
       const inside = reader.at;
       reader.at += Number(length);
-      yield { number, at, bytes: bytes.subarray(inside, reader.at), inside: base + inside };
+      yield { number, wire, at, bytes: bytes.subarray(inside, reader.at), inside: base + inside };
     } else throw refuse(`wire type ${wire} of field ${number}, expected 0, 1, 2 or 5`, at);
   }
 }
@@ -65,8 +67,9 @@ function readFixed(reader: Reader, length: 4 | 8): bigint {
   return length === 4 ? BigInt(view.getUint32(0, true)) : view.getBigUint64(0, true);
 }
 
-/** Whole numbers of a packed field, or the one of a field that is not packed. */
+/** Whole numbers of a packed field, or the one of a field that is not packed. Throws what `refuse` makes for a field of 32 or 64 bits, which is none of them. */
 export function readPackedVarints(field: WireField, refuse: RefuseAt): bigint[] {
+  if (field.wire === 1 || field.wire === 5) throw refuse(`wire type ${field.wire} of field ${field.number}, expected whole numbers: 0, or 2 where they are packed`, field.at);
   if (field.bits !== undefined) return [field.bits];
   const reader = { bytes: field.bytes ?? new Uint8Array(0), at: 0, base: field.inside, refuse };
   const values: bigint[] = [];

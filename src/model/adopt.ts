@@ -61,6 +61,11 @@ export function adoptWeights(theirs: ReadonlyMap<string, StoredTensor>, config: 
       faults.push(`${link.theirs}: value ${broken} is ${values[broken]}, expected finite numbers`);
       continue;
     }
+    const negative = link.theirs.endsWith("running_var") ? values.findIndex((value) => value < 0) : -1;
+    if (negative >= 0) {
+      faults.push(`${link.theirs}: value ${negative} is ${values[negative]}, expected variances from 0`);
+      continue;
+    }
     const fitted = fit({ values, shape: tensor.shape }, link, link.ours.map((name) => shapes.get(name) ?? []), preset, config.data.patch);
     if (typeof fitted === "string") {
       faults.push(`${link.theirs}: ${fitted}`);
@@ -154,11 +159,16 @@ const TORCHVISION_VIT: readonly (readonly [RegExp, string])[] = [
 
 /** Names as timm has them. Where two would become one, all stay as they are, and the error says which are not expected. */
 function renameAll(theirs: ReadonlyMap<string, StoredTensor>): ReadonlyMap<string, StoredTensor> {
-  let names = [...theirs.keys()];
+  const names = customaryNames([...theirs.keys()]);
+  return new Set(names).size === names.length ? new Map([...theirs.values()].map((tensor, i) => [names[i]!, tensor])) : theirs;
+}
+
+/** The names of a whole state dict, in the same order, without what stands in front of all, and torchvision's as timm's. */
+export function customaryNames(given: readonly string[]): readonly string[] {
+  let names = given;
   const isTorchvision = names.some((name) => /(^|\.)conv_proj\./.test(name));
   for (let prefix = common(names); prefix !== undefined && !(prefix === "encoder." && isTorchvision); prefix = common(names)) names = names.map((name) => name.slice(prefix!.length));
-  if (isTorchvision) names = names.map((name) => TORCHVISION_VIT.reduce((at, [from, to]) => at.replace(from, to), name));
-  return new Set(names).size === names.length ? new Map([...theirs.values()].map((tensor, i) => [names[i]!, tensor])) : theirs;
+  return isTorchvision ? names.map((name) => TORCHVISION_VIT.reduce((at, [from, to]) => at.replace(from, to), name)) : names;
 }
 
 function common(names: readonly string[]): string | undefined {

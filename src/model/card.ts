@@ -1,5 +1,5 @@
 // The model card: what weights are, what they were made of and how, what they are for and what not, as Markdown beside them.
-import { canonicalJson, type JsonObject } from "../data/json.ts";
+import { prettyJson, type JsonObject } from "../data/json.ts";
 import { flattenSettings, resolveConfig } from "./config.ts";
 import { countModel } from "./count.ts";
 import { presetOf } from "./presets.ts";
@@ -65,7 +65,7 @@ export function writeCard({ config, step, dataset, metrics, environment }: CardF
     "## Configuration",
     "",
     "```json",
-    ...Object.entries(flattenSettings(config)).map(([key, value]) => `${JSON.stringify(key)}: ${canonicalJson(value, key)}`),
+    prettyJson(flattenSettings(config), "config"),
     "```",
     "",
   ];

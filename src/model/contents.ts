@@ -1,6 +1,6 @@
 // What a file of weights, a run or a dataset holds, as rows and facts: for looking at it, without a device.
 import { MANIFEST_FILE } from "../data/dataset.ts";
-import { canonicalJson, isObject, type Json } from "../data/json.ts";
+import { canonicalJson, isObject, parseJson, type Json } from "../data/json.ts";
 import { readOnnx } from "../data/onnx.ts";
 import { readDataset } from "../data/read-dataset.ts";
 import { readSafetensors } from "../data/safetensors.ts";
@@ -60,27 +60,30 @@ export async function readContents(files: Files, path: string, options: { readon
   if ((await files.size(joinPath(path, RUN_FILES.config))) !== undefined) return runContents(files, path, values);
   if ((await files.size(path)) === undefined) throw new UserError(EXIT_CODES.inputMissing, `${path}: no such file or folder, expected weights, a run or a dataset`);
   const bytes = await files.read(path).catch((error: unknown) => {
-    if (error instanceof UserError) throw new UserError(EXIT_CODES.badData, `${path}: neither a run (no ${RUN_FILES.config}), nor a dataset (no ${MANIFEST_FILE}), nor a file that can be read`, [error.message]);
+    if (error instanceof UserError) throw new UserError(error.exitCode, `${path}: neither a run (no ${RUN_FILES.config}), nor a dataset (no ${MANIFEST_FILE}), nor a file that can be read`, [error.message]);
     throw error;
   });
   const { kind } = recogniseWeights(bytes, path);
   if (kind === "onnx") {
     const model = readOnnx(bytes, path);
     const rows = tensorRows(model.tensors, values);
-    const operators: Record<string, number> = {};
-    for (const { op } of model.nodes) operators[op] = (operators[op] ?? 0) + 1;
-    return { facts: { kind, tensors: rows.length, values: total(rows), bytes: bytes.length, producer: model.producer, opset: model.opset, inputs: model.inputs, outputs: model.outputs, operators, ...describeMetadata(model.metadata) }, rows };
+    const operators = new Map<string, number>();
+    for (const { op } of model.nodes) operators.set(op, (operators.get(op) ?? 0) + 1);
+    return { facts: { kind, tensors: rows.length, values: total(rows), bytes: bytes.length, producer: model.producer, opset: model.opset, inputs: model.inputs, outputs: model.outputs, operators: Object.fromEntries(operators), metadata: describeMetadata(model.metadata) }, rows };
   }
   const { tensors, metadata } = readSafetensors(bytes, path);
   const rows = tensorRows(tensors, values);
-  return { facts: { kind, tensors: rows.length, values: total(rows), bytes: bytes.length, ...describeMetadata(metadata) }, rows };
+  const { step, config, ...others } = describeMetadata(metadata);
+  // Whatever others write into their files stands by itself, so that it passes for nothing that was found here.
+  const said = kind === "state dict" ? { metadata: describeMetadata(metadata) } : { ...(step === undefined ? {} : { step }), ...(config === undefined ? {} : { config }), metadata: others };
+  return { facts: { kind, tensors: rows.length, values: total(rows), bytes: bytes.length, ...said }, rows };
 }
 
 /** Metadata as JSON where it is JSON, else as text. */
 function describeMetadata(metadata: ReadonlyMap<string, string>): Record<string, Json> {
   return Object.fromEntries([...metadata].map(([key, text]) => {
     try {
-      const value = JSON.parse(text) as Json;
+      const value = parseJson(text);
       return [key, isObject(value) || typeof value === "number" ? value : text];
     } catch {
       return [key, text];
@@ -108,11 +111,12 @@ async function datasetContents(files: Files, path: string): Promise<Contents> {
   };
 }
 
-/** Facts as lines for people: nested values as JSON, long ones cut. */
+/** Facts as lines for people: nested values as JSON, long ones cut, control characters, which terminals obey, as escapes. */
 export function printFacts(facts: Readonly<Record<string, Json>>): string {
   const width = Math.max(...Object.keys(facts).map((key) => key.length));
   return Object.entries(facts).map(([key, value]) => {
     const text = typeof value === "string" ? value : canonicalJson(value, key);
-    return `${key.padEnd(width)}  ${text.length > 400 ? `${text.slice(0, 400)}…` : text}\n`;
+    const shown = text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+    return `${key.padEnd(width)}  ${shown.length > 400 ? `${shown.slice(0, 400)}…` : shown}\n`;
   }).join("");
 }

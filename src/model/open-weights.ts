@@ -1,6 +1,6 @@
 // Weights out of whatever holds them: a run, a checkpoint, final weights, a state dict as safetensors, an ONNX model.
 import { readOnnx, looksLikeOnnx } from "../data/onnx.ts";
-import { isObject, type Json } from "../data/json.ts";
+import { isObject, parseJson, type Json } from "../data/json.ts";
 import { readSafetensors } from "../data/safetensors.ts";
 import type { StoredTensor } from "../data/tensors.ts";
 import { EXIT_CODES, quoteArgument, UserError } from "../errors.ts";
@@ -13,7 +13,7 @@ import { nameInitialisers } from "./onnx-names.ts";
 import { findPreset, presetOf } from "./presets.ts";
 import { RUN_FILES } from "./run-folder.ts";
 import { decodeState, type TrainState } from "./state.ts";
-import { decodeWeights, type Weights } from "./weights.ts";
+import { decodeWeights, readSettings, type Weights } from "./weights.ts";
 
 /** What a file is, by its first bytes and, of safetensors, its metadata. */
 export type WeightsKind = "weights" | "checkpoint" | "state dict" | "onnx";
@@ -89,8 +89,10 @@ export async function openWeights(files: Files, path: string, settings: Readonly
   if (kind === "onnx") {
     const model = readOnnx(bytes, path);
     const { config, step } = foreignConfig(path, settings, model.metadata);
-    const { tensors, notes } = nameInitialisers(model, presetOf(config).architecture);
-    return adopted(tensors, config, step, path, kind, notes);
+    const { tensors, notes, faults } = nameInitialisers(model, presetOf(config).architecture);
+    const opened = adopted(tensors, config, step, path, kind, notes);
+    if (faults.length > 0) throw new UserError(EXIT_CODES.badData, `${path}: its weights fit the encoder of ${config.preset}, but it computes something else with them`, [...faults, "Features would differ from the model's own: choose the preset that it was made as, or train one here."]);
+    return opened;
   }
   const { config, step } = foreignConfig(path, settings, metadata ?? new Map());
   return adopted(readSafetensors(bytes, path).tensors, config, step, path, kind);
@@ -103,7 +105,7 @@ function adopted(tensors: ReadonlyMap<string, StoredTensor>, config: TrainConfig
 
 /** The weights in a checkpoint, without the optimizer's state. */
 export function weightsOf(state: TrainState, name: string): Weights {
-  const config = resolveConfig(flattenSettings(state.config));
+  const config = readSettings(state.config, name);
   const { parameters, statistics } = describePreset(presetOf(config), config.data.patch);
   const tensors = new Map([...parameters, ...statistics].map((spec) => {
     const tensor = state.tensors.get(spec.name);
@@ -121,6 +123,8 @@ function refuseSettings(path: string, settings: Readonly<Record<string, Json>>):
 /** The configuration that a foreign file carries, or is given, with customary normalisation where nobody says it. */
 function foreignConfig(path: string, settings: Readonly<Record<string, Json>>, metadata: ReadonlyMap<string, string>): { config: TrainConfig; step: number } {
   const stored = parse(metadata.get(CONFIG_KEY), path);
+  if (isObject(stored)) readSettings(stored, path);
+  else if (stored !== undefined) throw new UserError(EXIT_CODES.badData, `${path}: ${CONFIG_KEY} in the metadata is no object, expected a configuration`);
   const step = Number(metadata.get(STEP_KEY) ?? 0);
   const own = isObject(stored) ? flattenSettings(stored) : {};
   const name = settings["preset"] ?? own["preset"];
@@ -135,7 +139,7 @@ function foreignConfig(path: string, settings: Readonly<Record<string, Json>>, m
 function parse(text: string | undefined, path: string): Json | undefined {
   if (text === undefined) return undefined;
   try {
-    return JSON.parse(text) as Json;
+    return parseJson(text);
   } catch {
     throw new UserError(EXIT_CODES.badData, `${path}: ${CONFIG_KEY} in the metadata is no JSON, expected a configuration`);
   }

@@ -1,5 +1,5 @@
 // A run folder: configuration, environment, metrics, events, checkpoints and final weights of one training run, held by one process.
-import { canonicalJson, isList, isObject, prettyJson } from "../data/json.ts";
+import { canonicalJson, isList, isObject, parseJson, prettyJson } from "../data/json.ts";
 import type { Json, JsonObject } from "../data/json.ts";
 import { encodeEventsHeader, encodeScalars, findEventsEnd } from "../data/tfevents.ts";
 import { EXIT_CODES, UserError } from "../errors.ts";
@@ -198,7 +198,7 @@ async function readObject(files: Files, path: string): Promise<JsonObject> {
   const bytes = await files.read(path);
   let value: Json;
   try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)) as Json;
+    value = parseJson(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (error) {
     throw refuse(error instanceof Error ? error.message : String(error));
   }

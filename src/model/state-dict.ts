@@ -3,7 +3,7 @@ import { loadFloat32, storeFloat32, type StoredTensor } from "../data/tensors.ts
 import { sizeOf } from "../engine/trace.ts";
 import type { MobileConfig } from "./mobile.ts";
 import type { Architecture } from "./presets.ts";
-import type { TrunkConfig } from "./resnet.ts";
+import { strideOf, type TrunkConfig } from "./resnet.ts";
 import type { ViTConfig } from "./vit.ts";
 
 /** How one of their tensors lies beside ours: filters [co, ci, fh, fw], linear weights [out, in], anything else alike. */
@@ -16,6 +16,15 @@ export interface Link {
   readonly layout: Layout;
   /** Of a convolution: the batch norm behind it, by the beginning of their names. */
   readonly norm?: string;
+  /** Of a convolution: how far its windows lie apart, 1 unless given, its taps, and by how many pixels each side is padded. */
+  readonly window?: Window;
+}
+
+export interface Window {
+  readonly stride: number;
+  readonly dilation: number;
+  /** "same" is dilation times half the filter, rounded down. */
+  readonly padding: "same" | "none";
 }
 
 /** Tensors of theirs that are no part of an encoder: counters, and what stands behind the features. */
@@ -30,8 +39,8 @@ export function linksOf(architecture: Architecture): Link[] {
 const NORM = ["weight", "bias", "running_mean", "running_var"] as const;
 
 /** A convolution without bias and its norm. */
-function convNorm(conv: string, norm: string, theirConv: string, theirNorm: string): Link[] {
-  return [{ theirs: `${theirConv}.weight`, ours: [`${conv}.weight`], layout: "filter", norm: theirNorm }, ...NORM.map((part): Link => ({ theirs: `${theirNorm}.${part}`, ours: [`${norm}.${part}`], layout: "same" }))];
+function convNorm(conv: string, norm: string, theirConv: string, theirNorm: string, { stride = 1, dilation = 1 } = {}): Link[] {
+  return [{ theirs: `${theirConv}.weight`, ours: [`${conv}.weight`], layout: "filter", norm: theirNorm, window: { stride, dilation, padding: "same" } }, ...NORM.map((part): Link => ({ theirs: `${theirNorm}.${part}`, ours: [`${norm}.${part}`], layout: "same" }))];
 }
 
 /** Weight and bias; several of ours make one of theirs. */
@@ -43,14 +52,15 @@ function affine(ours: readonly string[], theirs: string, layout: Layout): Link[]
 }
 
 function trunkLinks({ stages, expansion, stem }: TrunkConfig, own: string, their: string): Link[] {
-  const links = convNorm(`${own}stem.conv`, `${own}stem.norm`, `${their}conv1`, `${their}bn1`);
+  const links = convNorm(`${own}stem.conv`, `${own}stem.norm`, `${their}conv1`, `${their}bn1`, { stride: stem.stride });
   let channels = stem.channels;
   stages.forEach(({ blocks, planes, stride }, s) => {
     for (let i = 0; i < blocks; i++) {
       const [block, theirs] = [`${own}stage${s + 1}.${i}`, `${their}layer${s + 1}.${i}`];
-      for (const k of [1, 2, 3]) links.push(...convNorm(`${block}.conv${k}`, `${block}.norm${k}`, `${theirs}.conv${k}`, `${theirs}.bn${k}`));
-      const direct = (i > 0 || stride === 1) && channels === planes * expansion;
-      if (!direct) links.push(...convNorm(`${block}.shortcut.conv`, `${block}.shortcut.norm`, `${theirs}.downsample.0`, `${theirs}.downsample.1`));
+      const step = i === 0 ? stride : 1;
+      for (const k of [1, 2, 3]) links.push(...convNorm(`${block}.conv${k}`, `${block}.norm${k}`, `${theirs}.conv${k}`, `${theirs}.bn${k}`, { stride: k === 2 ? step : 1 }));
+      const direct = step === 1 && channels === planes * expansion;
+      if (!direct) links.push(...convNorm(`${block}.shortcut.conv`, `${block}.shortcut.norm`, `${theirs}.downsample.0`, `${theirs}.downsample.1`, { stride: step }));
       channels = planes * expansion;
     }
   });
@@ -63,10 +73,11 @@ function poolLinks({ pool }: { readonly pool: string }): Link[] {
   return [{ theirs: "attn_pool.query", ours: ["pool.query"], layout: "same" }, ...["key", "value"].map((name): Link => ({ theirs: `attn_pool.${name}.weight`, ours: [`pool.${name}.weight`], layout: "linear" }))];
 }
 
-function vitLinks({ depth, registers, trunk }: ViTConfig): Link[] {
+function vitLinks({ patch, depth, registers, trunk }: ViTConfig): Link[] {
+  const window: Window = { stride: patch / (trunk ? strideOf(trunk) : 1), dilation: 1, padding: "none" };
   const links: Link[] = [
     ...(trunk ? trunkLinks(trunk, "trunk.", "patch_embed.backbone.") : []),
-    ...affine(["embed"], "patch_embed.proj", "filter"),
+    ...affine(["embed"], "patch_embed.proj", "filter").map((link) => (link.layout === "filter" ? { ...link, window } : link)),
     { theirs: "cls_token", ours: ["class_token"], layout: "same" },
     ...(registers > 0 ? [{ theirs: "reg_token", ours: ["registers"], layout: "same" } as const] : []),
     { theirs: "pos_embed", ours: ["positions"], layout: "same" },
@@ -85,17 +96,17 @@ function vitLinks({ depth, registers, trunk }: ViTConfig): Link[] {
   return [...links, ...affine(["norm"], "norm", "same")];
 }
 
-function mobileLinks({ before, after, block }: MobileConfig): Link[] {
-  const unit = (own: string, n: number) => [...convNorm(`${own}.conv1`, `${own}.norm1`, `base_net.${n}.0`, `base_net.${n}.1`), ...convNorm(`${own}.conv2`, `${own}.norm2`, `base_net.${n}.3`, `base_net.${n}.4`)];
+function mobileLinks({ stem, before, after, block }: MobileConfig): Link[] {
+  const unit = (own: string, n: number, stride: number) => [...convNorm(`${own}.conv1`, `${own}.norm1`, `base_net.${n}.0`, `base_net.${n}.1`, { stride }), ...convNorm(`${own}.conv2`, `${own}.norm2`, `base_net.${n}.3`, `base_net.${n}.4`)];
   const middle = before.length + 1;
-  const inside = (own: string, number: string, their: string) => convNorm(`fields.${own}.conv${number}`, `fields.${own}.norm${number}`, `base_net.${middle}.${their}.conv`, `base_net.${middle}.${their}.bn`);
+  const inside = (own: string, number: string, their: string, dilation = 1) => convNorm(`fields.${own}.conv${number}`, `fields.${own}.norm${number}`, `base_net.${middle}.${their}.conv`, `base_net.${middle}.${their}.bn`, { dilation });
   return [
-    ...convNorm("stem.conv", "stem.norm", "base_net.0.0", "base_net.0.1"),
-    ...before.flatMap((_, i) => unit(`before${i}`, i + 1)),
-    ...block.branches.flatMap(({ channels }, b) => [0, ...channels, 0].flatMap((_, k) => inside(`branch${b}`, `${k}`, `branch${b}.${k}`))),
+    ...convNorm("stem.conv", "stem.norm", "base_net.0.0", "base_net.0.1", { stride: stem.stride }),
+    ...before.flatMap(({ stride }, i) => unit(`before${i}`, i + 1, stride)),
+    ...block.branches.flatMap(({ channels, dilation }, b) => [0, ...channels, 0].flatMap((_, k) => inside(`branch${b}`, `${k}`, `branch${b}.${k}`, k > channels.length ? dilation : 1))),
     ...inside("join", "", "ConvLinear"),
     ...inside("shortcut", "", "shortcut"),
-    ...after.flatMap((_, i) => unit(`after${i}`, middle + 1 + i)),
+    ...after.flatMap(({ stride }, i) => unit(`after${i}`, middle + 1 + i, stride)),
   ];
 }
 

@@ -1,5 +1,5 @@
 // The whole state of a training run as one file's bytes: tensors, and as metadata everything else that decides the next step.
-import { canonicalJson, isList, isObject, listDifferences } from "../data/json.ts";
+import { canonicalJson, isList, isObject, listDifferences, parseJson } from "../data/json.ts";
 import type { Json, JsonObject } from "../data/json.ts";
 import { readSafetensors, writeSafetensors } from "../data/safetensors.ts";
 import { hashBytes } from "../data/sha256.ts";
@@ -81,7 +81,7 @@ export async function decodeState(bytes: Uint8Array, name: string): Promise<Trai
 function parseFields(metadata: ReadonlyMap<string, string>, name: string): Omit<TrainState, "tensors"> {
   const read = (key: string): Json => {
     try {
-      return JSON.parse(metadata.get(key) ?? "") as Json;
+      return parseJson(metadata.get(key) ?? "");
     } catch {
       throw refuse(key, "JSON");
     }

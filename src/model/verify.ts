@@ -9,14 +9,13 @@ import { loadFloat32, type StoredTensor } from "../data/tensors.ts";
 import { EXIT_CODES, UserError } from "../errors.ts";
 import { joinPath, type Files } from "../files.ts";
 import { checkpointName, listCheckpoints } from "./checkpoint.ts";
-import { flattenSettings, resolveConfig } from "./config.ts";
 import { describePreset } from "./embed.ts";
 import { recogniseWeights, weightsOf } from "./open-weights.ts";
 import { presetOf } from "./presets.ts";
 import { RUN_FILES } from "./run-folder.ts";
 import { readRun } from "./run.ts";
 import { decodeState } from "./state.ts";
-import { decodeWeights, type Weights } from "./weights.ts";
+import { decodeWeights, readSettings, type Weights } from "./weights.ts";
 
 /** What was found about one file. */
 export interface Verdict {
@@ -29,7 +28,7 @@ export interface Verdict {
   readonly sha256: string;
 }
 
-/** Looks at everything that is there, and says all that is wrong at once. Throws UserError 66 where there is nothing to look at. */
+/** Looks at everything that is there, and says all that is wrong at once. Throws UserError 66 where there is nothing to look at, or not to be read; 74 where the disk fails. */
 export async function verify(files: Files, path: string): Promise<Verdict[]> {
   if ((await files.size(path)) === undefined) throw new UserError(EXIT_CODES.inputMissing, `${path}: no such file or folder, expected weights, a run or a dataset`);
   if ((await files.size(joinPath(path, MANIFEST_FILE))) !== undefined) return [await verifyDataset(files, path)];
@@ -42,7 +41,8 @@ async function judge(file: string, what: string, look: () => Promise<{ found: st
   try {
     return { file, what, whole: true, ...(await look()) };
   } catch (error) {
-    if (!(error instanceof UserError)) throw error;
+    // What cannot be read is not known to be damaged.
+    if (!(error instanceof UserError) || error.exitCode !== EXIT_CODES.badData) throw error;
     return { file, what, whole: false, found: [error.message, ...error.notes].join("; "), sha256: "" };
   }
 }
@@ -72,12 +72,16 @@ async function verifyFile(files: Files, path: string): Promise<Verdict> {
 
 /** Every tensor of the configuration's model is there with its shape, and finite. */
 function checkWeights({ tensors, config, step }: Weights, name: string): string {
-  const resolved = resolveConfig(flattenSettings(config));
+  const resolved = readSettings(config, name);
   const { parameters, statistics } = describePreset(presetOf(resolved), resolved.data.patch);
   for (const { name: key, shape } of [...parameters, ...statistics]) {
     const tensor = tensors.get(key);
     if (tensor === undefined || tensor.shape.length !== shape.length || shape.some((extent, i) => extent !== tensor.shape[i]))
       throw new UserError(EXIT_CODES.badData, `${name}: ${key} is ${tensor ? `${tensor.dtype}[${tensor.shape.join(", ")}]` : "missing"}, expected F32[${shape.join(", ")}] for the preset ${resolved.preset}`);
+    const values = loadFloat32(tensor);
+    if (values === undefined) throw new UserError(EXIT_CODES.badData, `${name}: ${key} is ${tensor.dtype}, expected F32 for the preset ${resolved.preset}`);
+    const negative = key.endsWith(".running_var") ? values.findIndex((value) => value < 0) : -1;
+    if (negative >= 0) throw new UserError(EXIT_CODES.badData, `${name}: ${key}: value ${negative} is ${values[negative]}, expected variances from 0`);
   }
   return `${resolved.preset} after ${step} steps: ${checkFinite(tensors, name)} tensors, finite, as their hash and their configuration say`;
 }
@@ -97,7 +101,7 @@ async function verifyRun(files: Files, path: string): Promise<Verdict[]> {
   let config: Awaited<ReturnType<typeof readRun>>["config"] | undefined;
   verdicts.push(await judge(at(RUN_FILES.config), "configuration", async () => {
     ({ config } = await readRun(files, path));
-    resolveConfig(flattenSettings(config));
+    readSettings(config, at(RUN_FILES.config));
     return { found: "settings within their bounds, environment readable", sha256: await hashBytes(await files.read(at(RUN_FILES.config))) };
   }));
   if ((await files.size(at(RUN_FILES.metrics))) !== undefined) verdicts.push(await judge(at(RUN_FILES.metrics), "metrics", () => checkMetrics(files, at(RUN_FILES.metrics))));

@@ -1,11 +1,12 @@
 // Final weights as a file that stands alone: the configuration travels in its metadata, so that nothing else is needed to embed with it.
-import { canonicalJson, isObject } from "../data/json.ts";
+import { canonicalJson, isObject, parseJson } from "../data/json.ts";
 import type { Json, JsonObject } from "../data/json.ts";
 import { readSafetensors, writeSafetensors } from "../data/safetensors.ts";
 import { createSha256 } from "../data/sha256.ts";
 import type { StoredTensor } from "../data/tensors.ts";
 import { EXIT_CODES, UserError } from "../errors.ts";
 import type { Files } from "../files.ts";
+import { flattenSettings, resolveConfig, type TrainConfig } from "./config.ts";
 
 const FORMAT = "cytonet-weights";
 const VERSION = "1";
@@ -17,6 +18,16 @@ export interface Weights {
   readonly config: JsonObject;
   /** Steps they were trained for. */
   readonly step: number;
+}
+
+/** The settings that a file carries. Throws UserError 65 where they build no model: it is the file that is wrong, whoever uses it. */
+export function readSettings(config: JsonObject, name: string): TrainConfig {
+  try {
+    return resolveConfig(flattenSettings(config));
+  } catch (error) {
+    if (!(error instanceof UserError) || (error.exitCode !== EXIT_CODES.config && error.exitCode !== EXIT_CODES.usage)) throw error;
+    throw new UserError(EXIT_CODES.badData, `${name}: its configuration builds no model: ${error.message}`, error.notes, { cause: error });
+  }
 }
 
 /** The same weights give the same bytes: nothing of time or place is in them. `sha256` in the metadata is the hash of what they say. */
@@ -61,13 +72,14 @@ export function decodeWeights(bytes: Uint8Array, name: string): Weights {
   if (found !== stored) throw new UserError(EXIT_CODES.badData, `${name}: SHA-256 of the content ${found}, expected ${stored}, as its metadata say`, [damaged]);
   const parse = (key: string): Json => {
     try {
-      return JSON.parse(metadata.get(key) ?? "") as Json;
+      return parseJson(metadata.get(key) ?? "");
     } catch {
       throw refuse(key, "JSON", damaged);
     }
   };
   const config = parse("config");
   if (!isObject(config)) throw refuse("config", "an object", damaged);
+  readSettings(config, name);
   const step = parse("step");
   if (typeof step !== "number" || !Number.isSafeInteger(step) || step < 0) throw refuse("step", "a non-negative integer", damaged);
   return { tensors, config, step };

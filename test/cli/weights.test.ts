@@ -1,9 +1,10 @@
 // export, inspect and verify as people run them: data on stdout, the rest on stderr, exit codes.
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { JsonObject } from "../../src/data/json.ts";
+import { encodePng } from "../../src/data/png.ts";
 import { storeFloat32 } from "../../src/data/tensors.ts";
 import { sizeOf } from "../../src/engine/trace.ts";
 import { resolveConfig } from "../../src/model/config.ts";
@@ -35,6 +36,22 @@ test("weights go out as ONNX and as a state dict, and come back the same", async
   expect((await readFile(join(folder, "a.safetensors"))).equals(await readFile(join(folder, "b.safetensors")))).toBe(true);
   const again = await run("export", "w.safetensors", "--out", "w.onnx");
   expect([again.code, again.stderr]).toEqual([73, expect.stringContaining("--force")]);
+});
+
+test("no output replaces what is read, whatever it is called", async () => {
+  const before = await readFile(join(folder, "w.safetensors"));
+  await symlink(folder, join(folder, "elsewhere"));
+  await writeFile(join(folder, "grey.png"), encodePng({ width: 64, height: 64, channels: 1, data: new Uint8Array(64 * 64) }));
+  const runs = await Promise.all([
+    run("export", "w.safetensors", "--out", "elsewhere/w.safetensors", "--force"),
+    run("embed", "w.safetensors", "grey.png", "--pixel-size", "1", "--out", "elsewhere/w.safetensors", "--force"),
+    run("embed", "w.safetensors", "grey.png", "--pixel-size", "1", "--out", "new.safetensors", "--attention", "elsewhere/new.safetensors"),
+    run("inspect", "w.safetensors", "--output", "elsewhere/w.safetensors", "--force"),
+    run("verify", "elsewhere/w.safetensors", "--output", "w.safetensors", "--force"),
+  ]);
+  expect(runs.map(({ code }) => code)).toEqual([73, 73, 2, 73, 73]);
+  for (const { stderr } of [runs[0]!, runs[1]!]) expect(stderr).toMatch(/--out elsewhere\/w\.safetensors: is w\.safetensors, what is read, expected another file/);
+  expect((await readFile(join(folder, "w.safetensors"))).equals(before)).toBe(true);
 });
 
 test("inspect prints one document; verify tells whole from damaged with 65", async () => {

@@ -10,6 +10,7 @@ const model = (...graph: Pieces[]): Uint8Array => joinPieces([...writeInteger(1,
 const initialiser = (...fields: Pieces[]): Pieces => writeBytes(5, ...fields.flat());
 const head = (type: number, ...shape: (number | bigint)[]): Pieces => [...shape.flatMap((extent) => writeInteger(1, extent)), ...writeInteger(2, type), ...writeText(8, "w")];
 const raw = (...bytes: number[]): Pieces => writeBytes(9, Uint8Array.from(bytes));
+const fixed = (number: number, value: number): Pieces => writeFloat(number, value);
 const refusal = (bytes: Uint8Array): UserError => {
   try {
     readOnnx(bytes, "strange.onnx");
@@ -33,9 +34,15 @@ describe("values", () => {
     ["i8 below zero", [...head(3, 1), ...writeInteger(5, -2)], "I8", [254]],
     ["a scalar", [...head(1), ...raw(0, 0, 128, 63)], "F32", [0, 0, 128, 63]],
     ["no values", [...head(1, 0), ...raw()], "F32", []],
+    ["a dimension packed", [...writeBytes(1, Uint8Array.of(2, 1)), ...head(2), ...raw(7, 8)], "U8", [7, 8]],
   ])("%s", (_, tensor, dtype, bytes) => {
     const read = readOnnx(model(initialiser(tensor)), "x").tensors.get("w");
     expect([read?.dtype, [...(read?.data ?? [])]]).toEqual([dtype, bytes]);
+  });
+
+  test("text of an attribute that is no UTF-8 is passed over, and the rest is read", () => {
+    const node = writeBytes(1, ...writeText(4, "Custom"), ...writeBytes(5, ...writeText(1, "blob"), ...writeBytes(4, Uint8Array.of(0xff, 0xfe))), ...writeBytes(5, ...writeText(1, "mode"), ...writeText(4, "linear")));
+    expect([...readOnnx(model(node), "x").nodes[0]!.attributes]).toEqual([["mode", "linear"]]);
   });
 
   test("a graph that was written: operators, attributes, inputs without initialisers, metadata", () => {
@@ -77,6 +84,14 @@ describe("refusals", () => {
     ["a dimension of -1", model(initialiser([...head(1, -1), ...raw()])), /a dimension of -1/],
     ["a shape that overflows", model(initialiser([...head(1, 2 ** 40, 2 ** 40), ...raw()])), /overflows/],
     ["nine dimensions", model(initialiser([...head(1, 1, 1, 1, 1, 1, 1, 1, 1, 1), ...raw(0, 0, 0, 0)])), /9 dimensions/],
+    ["a dimension of 32 bits", model(initialiser([...fixed(1, 1), ...head(1), ...raw(0, 0, 0, 0)])), /wire type 5 of field 1/],
+    ["a data type of 32 bits", model(initialiser([...fixed(2, 1), ...writeText(8, "w"), ...raw(0, 0, 0, 0)])), /data_type has wire type 5/],
+    ["int64 values of 32 bits", model(initialiser([...head(7, 1), ...fixed(7, 1)])), /wire type 5 of field 7/],
+    ["a float as a whole number", model(initialiser([...head(1, 1), ...writeInteger(4, 1)])), /wire type 0 of values of F32/],
+    ["a double of 32 bits", model(initialiser([...head(11, 1), ...fixed(10, 1)])), /wire type 5 of values of F64/],
+    ["an attribute's float as a whole number", model(writeBytes(1, ...writeBytes(5, ...writeText(1, "epsilon"), ...writeInteger(2, 1)))), /attribute's float has wire type 0/],
+    ["an attribute's integers of 32 bits", model(writeBytes(1, ...writeBytes(5, ...writeText(1, "pads"), ...fixed(8, 1)))), /wire type 5 of field 8/],
+    ["metadata twice", joinPieces([model(one), ...writeBytes(14, ...writeText(1, "k")), ...writeBytes(14, ...writeText(1, "k"))]), /metadata "k" a second time/],
     ["a sparse initialiser", model(writeBytes(15)), /sparse/],
     ["a name that is no UTF-8", model(initialiser([...writeInteger(2, 1), ...writeBytes(8, Uint8Array.of(0xff))])), /not valid UTF-8/],
     ["a control character in a name", model(initialiser([...writeInteger(2, 1), ...writeText(8, "a\u001b")])), /control character/],

@@ -1,9 +1,8 @@
 // Weights of others: names and layouts there and back to the bit, and every misfit told at once.
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { sha256 } from "../../src/data/sha256.ts";
-import { readOnnx } from "../../src/data/onnx.ts";
+import { readOnnx, type OnnxModel, type OnnxNode } from "../../src/data/onnx.ts";
 import { createOnnxGraph } from "../../src/data/onnx-graph.ts";
 import { loadFloat32, storeFloat32, type StoredTensor } from "../../src/data/tensors.ts";
 import { sizeOf } from "../../src/engine/trace.ts";
@@ -12,10 +11,12 @@ import { keyOfSeed, randomStream } from "../../src/kernel/rng.ts";
 import { adoptWeights } from "../../src/model/adopt.ts";
 import { resolveConfig, type TrainConfig } from "../../src/model/config.ts";
 import { describePreset } from "../../src/model/embed.ts";
+import { encodeEncoder } from "../../src/model/onnx-export.ts";
 import { nameInitialisers } from "../../src/model/onnx-names.ts";
 import { resamplePositions } from "../../src/model/positions.ts";
-import { presetOf, PRESETS } from "../../src/model/presets.ts";
+import { presetOf, PRESETS, type Preset } from "../../src/model/presets.ts";
 import { linksOf, permute, toStateDict } from "../../src/model/state-dict.ts";
+import { findTestData, ULTRAFACE } from "../support/test-data.ts";
 
 const settings = (preset: string, more: Record<string, unknown> = {}): TrainConfig => resolveConfig({ preset, "data.patch": 64, ...more });
 
@@ -112,17 +113,19 @@ describe("state dicts", () => {
     theirs.set("layer1.0.conv1.weight", storeFloat32(new Float32Array(16), [1, 16, 1, 1]));
     theirs.set("layer1.0.bn1.weight", { dtype: "I64", shape: [8], data: new Uint8Array(64) });
     theirs.set("layer1.0.bn2.weight", storeFloat32(Float32Array.from({ length: 8 }, (_, i) => (i === 3 ? NaN : 1)), [8]));
+    theirs.set("layer1.0.bn3.running_var", storeFloat32(Float32Array.from({ length: 32 }, (_, i) => (i === 2 ? -1e-3 : 1)), [32]));
     theirs.set("layer9.0.conv1.weight", storeFloat32(new Float32Array(1), [1]));
     theirs.set("../../etc/passwd", storeFloat32(new Float32Array(1), [1]));
     theirs.set("__proto__", storeFloat32(new Float32Array(1), [1]));
     const error = adoptFault(theirs, config);
     expect(error.exitCode).toBe(65);
-    expect(error.message).toMatch(/^given\.safetensors: 7 tensors do not fit the encoder of tiny \(\d+ fit, 1 missing, 3 unexpected\)/);
-    expect(error.notes.slice(0, 7)).toEqual([
+    expect(error.message).toMatch(/^given\.safetensors: 8 tensors do not fit the encoder of tiny \(\d+ fit, 1 missing, 3 unexpected\)/);
+    expect(error.notes.slice(0, 8)).toEqual([
       "missing: bn1.bias",
       "layer1.0.conv1.weight: shape [1, 16, 1, 1], expected [8, 16, 1, 1]",
       "layer1.0.bn1.weight: I64, expected F32, F16, BF16 or F64",
       "layer1.0.bn2.weight: value 3 is NaN, expected finite numbers",
+      `layer1.0.bn3.running_var: value 2 is ${Math.fround(-1e-3)}, expected variances from 0`,
       "unexpected: layer9.0.conv1.weight",
       'unexpected: "../../etc/passwd", which is no name of a weight',
       'unexpected: "__proto__", which is no name of a weight',
@@ -140,15 +143,16 @@ describe("state dicts", () => {
   });
 });
 
-// Not in the repository.
-const ultraface = join(process.env["CYTONET_TEST_DATA"] ?? "", "weights/ultraface_RFB-320.onnx");
-test.skipIf(!existsSync(ultraface))("UltraFace's own file: every tensor of the backbone is taken, bit for bit, and the heads are left out", () => {
+const ultraface = findTestData(ULTRAFACE) ?? "";
+test.skipIf(ultraface === "")("UltraFace's own file: every tensor of the backbone is taken, bit for bit, and the heads are left out", () => {
   const config = settings("rfb");
   const model = readOnnx(new Uint8Array(readFileSync(ultraface)), ultraface);
   expect([model.tensors.size, model.opset, model.inputs, model.outputs]).toEqual([275, 9, ["input"], ["scores", "boxes"]]);
-  const { tensors, notes } = nameInitialisers(model, presetOf(config).architecture);
+  const { tensors, notes, faults } = nameInitialisers(model, presetOf(config).architecture);
   const { weights, report } = adoptWeights(tensors, config, ultraface, notes);
-  expect(report).toMatchObject({ matched: 175, changed: ["base_net.0.0.weight: filters over three colours summed up for grey images"] });
+  expect(report).toMatchObject({ matched: 175, changed: [...notes, "base_net.0.0.weight: filters over three colours summed up for grey images"] });
+  // The places that its heads propose lie in the graph.
+  expect([notes, faults]).toEqual([[expect.stringMatching(/^3 tensors without a place, left out: "465" F32\[1, 4420, 2\]/)], []]);
   expect(report.leftOut.every((name) => /num_batches_tracked|headers|extras/.test(name))).toBe(true);
   const back = texts(toStateDict(weights.tensors, presetOf(config).architecture));
   const theirs = texts(model.tensors);
@@ -195,5 +199,53 @@ describe("names of an exported model's initialisers", () => {
     const { weights, report } = adoptWeights(tensors, config, "x", notes);
     expect(report.changed).toEqual(notes);
     expect(texts(weights.tensors)).toEqual(texts(adoptWeights(theirs, config, "x").weights.tensors));
+  });
+});
+
+describe("operators that weights do not show", () => {
+  const hybrid: Preset = { ...PRESETS["hybrid"]!, architecture: { kind: "vit", patch: 16, width: 8, depth: 1, heads: 2, expansion: 4, epsilon: 1e-6, registers: 0, grid: null, trunk: { stem: { filter: 7, stride: 2, channels: 4, pool: { window: 3, stride: 2 } }, stages: [{ blocks: 1, planes: 2, stride: 1 }, { blocks: 2, planes: 2, stride: 2 }], expansion: 4 } } };
+  const written = (preset: Preset): OnnxModel => {
+    const { parameters, statistics } = describePreset(preset, 64);
+    const tensors = new Map([...parameters, ...statistics].map(({ name, shape }) => [name, storeFloat32(new Float32Array(sizeOf(shape)).fill(0.5), shape)]));
+    return readOnnx(encodeEncoder(tensors, { preset, patch: 64, mean: 0, deviation: 1, step: 0, config: {} }), "x");
+  };
+  const models = { hybrid: written(hybrid), tiny: written(presetOf(settings("tiny", { "model.pool": "attention" }))), rfb: written(PRESETS["rfb"]!), grid: written(presetOf(settings("vit-tiny", { "model.grid": 5, "model.registers": 2 }))) };
+  const architectures = { hybrid: hybrid.architecture, tiny: presetOf(settings("tiny", { "model.pool": "attention" })).architecture, rfb: PRESETS["rfb"]!.architecture, grid: presetOf(settings("vit-tiny", { "model.grid": 5, "model.registers": 2 })).architecture };
+  const judge = (name: keyof typeof models, change: (node: OnnxNode, index: number) => OnnxNode | readonly OnnxNode[] = (node) => node, more: Readonly<Record<string, StoredTensor>> = {}) =>
+    nameInitialisers({ ...models[name], tensors: new Map([...models[name].tensors, ...Object.entries(more)]), nodes: models[name].nodes.flatMap(change) }, architectures[name]);
+  const having = (op: string, attributes: OnnxNode["attributes"] extends ReadonlyMap<string, infer V> ? Record<string, V> : never, when: (node: OnnxNode) => boolean = () => true) => (node: OnnxNode): OnnxNode =>
+    node.op === op && when(node) ? { ...node, attributes: new Map([...node.attributes, ...Object.entries(attributes)]) } : node;
+
+  test("what was exported here has nothing strange", () => {
+    for (const name of ["hybrid", "tiny", "rfb", "grid"] as const) expect([name, judge(name).faults, judge(name).notes]).toEqual([name, [], []]);
+  });
+
+  test.each<[string, readonly string[], ReturnType<typeof judge>]>([
+    ["batch norms of another epsilon", ["12 × batch norm with epsilon 0.001, expected 0.00001"], judge("hybrid", having("BatchNormalization", { epsilon: Math.fround(1e-3) }))],
+    ["layer norms of another epsilon", ["3 × layer norm with epsilon 0.00001, expected 0.000001"], judge("hybrid", having("LayerNormalization", { epsilon: Math.fround(1e-5) }))],
+    ["layer norms that leave theirs to the default", ["3 × layer norm with epsilon 0.00001, expected 0.000001"], judge("hybrid", (node) => (node.op === "LayerNormalization" ? { ...node, attributes: new Map() } : node))],
+    ["a layer norm in parts", ["1 × layer norm in parts with epsilon 0.001, expected 0.000001"], judge("hybrid", (node, i) => (i > 0 ? node : [{ ...node, op: "Add", name: "", inputs: ["variance", "897"], outputs: ["sum"], attributes: new Map() }, { ...node, op: "Sqrt", name: "", inputs: ["sum"], outputs: ["root"], attributes: new Map() }, node]), { "897": storeFloat32(Float32Array.of(1e-3), []) })],
+    ["a stride on the other convolution, as in the first ResNets", ["the convolution patch_embed.backbone.layer2.0.conv1 has strides [2, 2], expected [1, 1]", "the convolution patch_embed.backbone.layer2.0.conv2 has strides [1, 1], expected [2, 2]"], judge("hybrid", (node) => having("Conv", { strides: [1, 1] }, ({ inputs }) => inputs[1]!.endsWith("layer2.0.conv2.weight"))(having("Conv", { strides: [2, 2] }, ({ inputs }) => inputs[1]!.endsWith("layer2.0.conv1.weight"))(node)))],
+    ["padding as TensorFlow has it", ["the convolution conv1 has pads SAME_UPPER, expected [2, 2, 2, 2]"], judge("tiny", having("Conv", { auto_pad: "SAME_UPPER" }, ({ inputs }) => inputs[1] === "conv1.weight"))],
+    ["another dilation", ["the convolution base_net.7.branch1.2.conv has dilations [2, 2], expected [3, 3]"], judge("rfb", having("Conv", { dilations: [2, 2] }, ({ inputs }) => inputs[1] === "base_net.7.branch1.2.conv.weight"))],
+    ["max pooling without padding", ["the max pooling has pads [0, 0, 0, 0], expected [1, 1, 1, 1]"], judge("hybrid", having("MaxPool", { pads: [0, 0, 0, 0] }))],
+    ["another activation", ["12 × HardSwish, expected Relu as the activation"], judge("tiny", (node, i) => (node.op === "Relu" && i > 4 ? { ...node, op: "HardSwish" } : node))],
+  ])("%s", (_, faults, got) => {
+    expect(got.faults).toEqual(faults);
+  });
+
+  test("a weight of one word inside the encoder, a numbered one, and one that nobody reads", () => {
+    const scale = (name: string) => (node: OnnxNode): readonly OnnxNode[] => (node.op === "Conv" && node.inputs[1] === "conv1.weight" ? [{ ...node, op: "Mul", name: "", inputs: [node.inputs[0]!, name], outputs: ["scaled"], attributes: new Map() }, { ...node, inputs: ["scaled", ...node.inputs.slice(1)] }] : [node]);
+    const four = storeFloat32(new Float32Array(4), [4]);
+    for (const name of ["gamma", "1234", "onnx::Mul_77"]) {
+      expect(judge("tiny", scale(name), { [name]: four }).faults).toEqual([`unexpected: "${name}" F32[4], read by Mul`]);
+      expect(judge("tiny", undefined, { [name]: four }).faults).toEqual([`unexpected: "${name}" F32[4], read by nothing`]);
+    }
+    // Behind the features it changes none of them, and one number is a part of a formula; a learned one, by its name, is told.
+    const behind = judge("tiny", (node) => (node.outputs[0] === "h" ? [node, { ...node, op: "Mul", name: "", inputs: ["h", "gamma"], outputs: ["scores"], attributes: new Map() }] : node), { gamma: four });
+    expect([behind.faults, behind.notes]).toEqual([[], ['1 tensor without a place, left out: "gamma" F32[4]']]);
+    const one = storeFloat32(Float32Array.of(2), []);
+    expect(judge("tiny", scale("55"), { "55": one })).toMatchObject({ faults: [], notes: [] });
+    expect(judge("tiny", scale("temperature"), { temperature: one }).notes).toEqual(['1 tensor without a place, left out: "temperature" F32[]']);
   });
 });

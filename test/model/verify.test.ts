@@ -1,6 +1,6 @@
 // Looking into weights and runs, and telling whole ones from damaged ones; weights opened from every kind of file.
 import { beforeAll, describe, expect, test } from "vitest";
-import { hashJson, type Json, type JsonObject } from "../../src/data/json.ts";
+import { canonicalJson, hashJson, type Json, type JsonObject } from "../../src/data/json.ts";
 import { readSafetensors, writeSafetensors } from "../../src/data/safetensors.ts";
 import { sha256 } from "../../src/data/sha256.ts";
 import { storeFloat32, type StoredTensor } from "../../src/data/tensors.ts";
@@ -9,8 +9,8 @@ import type { Files } from "../../src/files.ts";
 import { createMemoryFiles } from "../../src/host/files-memory.ts";
 import { writeCard } from "../../src/model/card.ts";
 import { cardName, checkpointName, saveCheckpoint } from "../../src/model/checkpoint.ts";
-import { resolveConfig } from "../../src/model/config.ts";
-import { readContents } from "../../src/model/contents.ts";
+import { flattenSettings, resolveConfig } from "../../src/model/config.ts";
+import { printFacts, readContents } from "../../src/model/contents.ts";
 import { describePreset } from "../../src/model/embed.ts";
 import { exportOnnx } from "../../src/model/onnx-export.ts";
 import { openWeights } from "../../src/model/open-weights.ts";
@@ -76,15 +76,27 @@ describe("whole ones", () => {
     const { facts, rows } = await readContents(files, "run", { values: true });
     expect(facts).toMatchObject({ kind: "run", finished: true, step: 4, checkpoints: [4, 2], config: { preset: "tiny" } });
     expect(rows.find(({ name }) => name === "encoder.stem.conv.weight")).toMatchObject({ dtype: "F32", shape: "5×5×1×16", values: 400, bytes: 1600, notFinite: 0 });
-    expect((await readContents(files, "w.onnx")).facts).toMatchObject({ kind: "onnx", inputs: ["images"], outputs: ["h", "maps"], "cytonet.step": 4 });
-    expect((await readContents(files, "timm.safetensors")).facts).toMatchObject({ kind: "state dict", format: "pt" });
+    expect((await readContents(files, "w.onnx")).facts).toMatchObject({ kind: "onnx", inputs: ["images"], outputs: ["h", "maps"], metadata: { "cytonet.step": 4 } });
+    expect((await readContents(files, "timm.safetensors")).facts).toMatchObject({ kind: "state dict", metadata: { format: "pt" } });
+    expect((await readContents(files, "run/model.safetensors")).facts).toMatchObject({ kind: "weights", step: 4, config: { preset: "tiny" }, metadata: { format: "cytonet-weights" } });
+  });
+
+  test("metadata of others pass for nothing that was found, and none of it ends the program", async () => {
+    const metadata = new Map([["kind", "run"], ["tensors", "9"], ["big", "1e999"], ["list", '{"a":[1e999]}'], ["deep", "[".repeat(1e5)], ["deeper", '{"a":'.repeat(1e4)], ["plain", '{"a":-0}'], ["bell", "a\u0007\u009b2J"]]);
+    await files.writeAtomic("foreign.safetensors", writeSafetensors(new Map([["w", storeFloat32(Float32Array.of(1), [1])]]), metadata));
+    const { facts } = await readContents(files, "foreign.safetensors");
+    expect(facts).toMatchObject({ kind: "state dict", tensors: 1, metadata: { kind: "run", tensors: 9, big: "1e999", list: '{"a":[1e999]}', plain: { a: -0 } } });
+    expect(printFacts(facts)).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
+    expect(() => canonicalJson(facts)).not.toThrow();
   });
 
   test("a card lies beside each checkpoint that is kept, and says what it must", async () => {
     const names = (await files.list("run/checkpoints")).map(({ name }) => name).sort();
     expect(names).toEqual(["latest", cardName(2), checkpointName(2), cardName(4), checkpointName(4)].sort());
     const card = new TextDecoder().decode(await files.read(`run/checkpoints/${cardName(2)}`));
-    for (const words of ["# Model card: tiny, 2 of 4 steps", "no parity with its figures is claimed", "Held out: \"B\"", "loss: 0.5 at step 2", "not for diagnosis", "none is granted", '"model.pool": "attention"']) expect(card).toContain(words);
+    for (const words of ["# Model card: tiny, 2 of 4 steps", "no parity with its figures is claimed", "Held out: \"B\"", "loss: 0.5 at step 2", "not for diagnosis", "none is granted"]) expect(card).toContain(words);
+    // What it says of the configuration builds the same one.
+    expect(resolveConfig(JSON.parse(/```json\n([^]*?)```/.exec(card)![1]!) as JsonObject)).toEqual(resolveConfig(flattenSettings(config)));
   });
 
   test("weights out of a run, a checkpoint, a file of ours, ONNX and a state dict are the same encoder", async () => {
@@ -121,6 +133,8 @@ describe("damaged ones, and others", () => {
     };
     for (const [bytes, message] of [
       [broken("encoder.stem.norm.bias", storeFloat32(new Float32Array(16).fill(NaN), [16])), /"encoder.stem.norm.bias": value 0 is NaN/],
+      [broken("encoder.stem.norm.running_var", storeFloat32(new Float32Array(16).fill(-1), [16])), /encoder\.stem\.norm\.running_var: value 0 is -1, expected variances from 0/],
+      [broken("encoder.stem.norm.bias", { dtype: "I32", shape: [16], data: new Uint8Array(64) }), /encoder\.stem\.norm\.bias is I32, expected F32/],
       [broken("encoder.stem.norm.bias", undefined), /encoder\.stem\.norm\.bias is missing/],
       [broken("encoder.stem.norm.bias", storeFloat32(new Float32Array(8), [8])), /is F32\[8\], expected F32\[16\]/],
     ] as const) {
@@ -133,6 +147,20 @@ describe("damaged ones, and others", () => {
     }
     await files.writeAtomic("short.onnx", (await files.read("w.onnx")).slice(0, -1));
     expect(damagedIn(await verify(files, "short.onnx"))).toHaveLength(1);
+  });
+
+  test("what cannot be read is not called damaged; a configuration that builds no model is damage of its file", async () => {
+    for (const [exitCode, path] of [[74, "run/model.safetensors"], [66, "run/metrics.jsonl"], [74, "run/config.json"], [74, `run/checkpoints/${checkpointName(4)}`]] as const) {
+      const failing: Files = { ...files, read: async (name) => (name === path ? Promise.reject(new UserError(exitCode, `${name}: cannot read: the disk failed`)) : files.read(name)) };
+      expect((await caught(verify(failing, "run"))).exitCode, path).toBe(exitCode);
+    }
+    for (const wrong of [{ preset: "r51" }, { "model.pool": "max" }, { "data.patch": 63 }, { nonsense: 1 }] as readonly JsonObject[]) {
+      const own: JsonObject = { ...config, ...wrong };
+      await files.writeAtomic("strange.safetensors", encodeWeights({ ...weights, config: own }));
+      await files.writeAtomic("strange.pt.safetensors", writeSafetensors(toStateDict(tensors, presetOf(resolveConfig({ "model.pool": "attention" })).architecture), new Map([["cytonet.config", canonicalJson(own)]])));
+      expect(damagedIn(await verify(files, "strange.safetensors")).join()).toMatch(/strange\.safetensors: its configuration builds no model: /);
+      for (const path of ["strange.safetensors", "strange.pt.safetensors"]) expect([wrong, (await caught(openWeights(files, path))).exitCode]).toEqual([wrong, 65]);
+    }
   });
 
   test("a header whose length begins like a pickle is one of safetensors all the same", async () => {

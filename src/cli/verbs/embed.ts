@@ -1,7 +1,6 @@
 // `cytonet embed`: features of every sample of a dataset, or of places on one image, by a run or by bare weights.
-import { resolve } from "node:path";
 import { writeFeatureMaps } from "../../analysis/maps.ts";
-import { MANIFEST_FILE, type Dataset } from "../../data/dataset.ts";
+import { MANIFEST_FILE, TABLE_FILE, type Dataset } from "../../data/dataset.ts";
 import { chooseEmbeddingsFormat, encodeEmbeddings } from "../../data/embeddings.ts";
 import { openImage } from "../../data/image-dataset.ts";
 import { readDataset } from "../../data/read-dataset.ts";
@@ -18,7 +17,7 @@ import { RUN_FILES } from "../../model/run.ts";
 import { readWeights, type Weights } from "../../model/weights.ts";
 import type { Format } from "../arguments.ts";
 import { listenForStop, withEngine, type DeviceFlags } from "../device.ts";
-import { checkOutput, checkOutputFolder, emit, formatRows } from "../output.ts";
+import { checkOutput, checkOutputFolder, emit, formatRows, isSameFile, keepInputs } from "../output.ts";
 import { createProgress, formatSeconds } from "../progress.ts";
 
 export interface EmbedFlags extends DeviceFlags {
@@ -37,12 +36,15 @@ export async function runEmbed(model: string, input: string, flags: EmbedFlags):
   await checkOutput("--out", flags.out, flags.force ?? false);
   if (flags.attention !== undefined) {
     if (!flags.attention.endsWith(".safetensors")) throw new UserError(EXIT_CODES.usage, `--attention ${flags.attention}: expected a name that ends in .safetensors`);
-    if (resolve(flags.attention) === resolve(flags.out)) throw new UserError(EXIT_CODES.usage, `--attention ${flags.attention}: expected another file than --out's, which would be lost`);
+    if (await isSameFile(flags.attention, flags.out)) throw new UserError(EXIT_CODES.usage, `--attention ${flags.attention}: expected another file than --out's, which would be lost`);
     await checkOutput("--attention", flags.attention, flags.force ?? false);
   }
   if (flags.map !== undefined) await checkMapFolder(flags.map, flags.force ?? false);
   const weights = await findWeights(model);
   const dataset = await openInput(input, weights, flags);
+  const read = [model, ...Object.values(RUN_FILES).map((name) => joinPath(model, name)), input, ...[MANIFEST_FILE, TABLE_FILE, ...dataset.sections.map(({ file }) => file)].map((name) => joinPath(dataset.path, name))];
+  await keepInputs("--out", flags.out, read);
+  if (flags.attention !== undefined) await keepInputs("--attention", flags.attention, read);
   for (const line of describeFit(dataset, resolveConfig(flattenSettings(weights.config)))) process.stderr.write(`${line}\n`);
   const stop = listenForStop(() => process.stderr.write("stopping; nothing is written\n"));
   const progress = createProgress();

@@ -2,15 +2,17 @@
 import { EXIT_CODES, UserError } from "../../errors.ts";
 import { canonicalJson, type Json } from "../../data/json.ts";
 import { writeSafetensors } from "../../data/safetensors.ts";
+import { joinPath } from "../../files.ts";
 import { nodeFiles } from "../../host/files-node.ts";
 import { flattenSettings, parseSetting, resolveConfig } from "../../model/config.ts";
 import { exportOnnx } from "../../model/onnx-export.ts";
 import { CONFIG_KEY, openWeights, STEP_KEY } from "../../model/open-weights.ts";
 import { presetOf } from "../../model/presets.ts";
+import { RUN_FILES } from "../../model/run-folder.ts";
 import { toStateDict } from "../../model/state-dict.ts";
 import { encodeWeights, type Weights } from "../../model/weights.ts";
 import type { Format } from "../arguments.ts";
-import { checkOutput, emit, formatRows } from "../output.ts";
+import { checkOutput, emit, formatRows, keepInputs } from "../output.ts";
 
 export type ExportKind = "onnx" | "safetensors" | "timm";
 
@@ -32,6 +34,7 @@ export async function runExport(source: string, flags: ExportFlags): Promise<voi
   if (flags.maps && kind !== "onnx") throw new UserError(EXIT_CODES.usage, `cytonet export: --maps with --format ${kind}, expected it with onnx only`);
   const settings = collectSettings(flags);
   await checkOutput("--out", flags.out, flags.force ?? false);
+  await keepInputs("--out", flags.out, [source, ...Object.values(RUN_FILES).map((name) => joinPath(source, name))]);
   const { weights, report, path } = await openWeights(nodeFiles, source, settings);
   for (const line of report?.changed ?? []) process.stderr.write(`${line}\n`);
   if (report && report.leftOut.length > 0) process.stderr.write(`left out: ${report.leftOut.length} tensors that are no part of the encoder (${report.leftOut.slice(0, 3).join(", ")}${report.leftOut.length > 3 ? ", …" : ""})\n`);
