@@ -115,7 +115,7 @@ export async function benchKernels(engine: Engine, options: BenchOptions = {}): 
       for (const [i, found] of measured.entries()) {
         if (options.stop?.() || !isDisturbed(found, measured)) continue;
         options.onCase?.(`${found.job.label}, again`, i, measured.length);
-        await measureAgain(engine, found, pacer, options);
+        await measureAgain(engine, found, pacer, options, refused);
       }
   } finally {
     pacer.dispose();
@@ -197,13 +197,43 @@ function isDisturbed({ entries, pace }: Measured, all: readonly Measured[]): boo
   return !entries.every(({ samples }) => isSettled(samples)) || findFloor(pace).low > QUIET * best;
 }
 
-async function measureAgain(engine: Engine, { job, entries, pace }: Measured, pacer: Pacer, options: BenchOptions): Promise<void> {
-  const workload = await createWorkload(engine, problemOf(job.kernel, job.name, job.numbers, job.flags, job.dtype), job.numbers);
+/** What goes beyond the device's limits ends one variant or one case, with its reason among those refused, and not the bench. */
+function createRefuser(engine: Engine, job: Job, refused: { name: string; reason: string }[]): (name: string) => (cause: unknown) => undefined {
+  return (name) => (cause) => {
+    engine.device.assertAlive(job.label);
+    if (!(cause instanceof UserError)) throw cause;
+    refused.push({ name, reason: cause.message });
+    return undefined;
+  };
+}
+
+const labelOf = (job: Job, { variant, constants }: Blueprint): string => `${job.label} ${variant}${Object.entries(constants).map(([name, value]) => ` ${name}=${value}`).join("")}`;
+
+/** A race with the pacer, who comes last, and without whom nothing counts. */
+function raceWithPacer(contestants: readonly Contestant[], pacer: Pacer, options: BenchOptions, most: number, drop: (contestant: number, cause: unknown) => void): Promise<number[][]> {
+  return race([...contestants, pacer.contestant], options.minMilliseconds ?? 10, options.rounds ?? ROUNDS, most, (i, cause) => {
+    if (i === contestants.length) throw cause;
+    drop(i, cause);
+  });
+}
+
+/** More rounds of a case. What finds no memory this time keeps the rounds that it has. */
+async function measureAgain(engine: Engine, { job, entries, pace }: Measured, pacer: Pacer, options: BenchOptions, refused: { name: string; reason: string }[]): Promise<void> {
+  const refuse = createRefuser(engine, job, refused);
+  const workload = await createWorkload(engine, problemOf(job.kernel, job.name, job.numbers, job.flags, job.dtype), job.numbers).catch(refuse(`${job.label}, again`));
+  if (!workload) return;
   try {
-    const contestants = await Promise.all(entries.map(({ blueprint }) => workload.prepare(blueprint)));
-    const samples = await race([...contestants, pacer.contestant], options.minMilliseconds ?? 10, options.rounds ?? ROUNDS);
-    entries.forEach((entry, i) => entry.samples.push(...samples[i]!));
-    pace.push(...samples.at(-1)!);
+    const ready: { contestant: Contestant; samples: number[] }[] = [];
+    for (const { blueprint, samples } of entries) {
+      const contestant = await workload.prepare(blueprint).catch(refuse(`${labelOf(job, blueprint)}, again`));
+      if (contestant) ready.push({ contestant, samples });
+    }
+    const rounds = options.rounds ?? ROUNDS;
+    const found = await raceWithPacer(ready.map(({ contestant }) => contestant), pacer, options, rounds, (i, cause) => refuse(`${labelOf(job, ready[i]!.contestant.blueprint)}, again`)(cause));
+    // Rounds are compared one by one, so all have them or nobody.
+    if (ready.length < entries.length || found.some(({ length }) => length === 0)) return;
+    ready.forEach(({ samples }, i) => samples.push(...found[i]!));
+    pace.push(...found.at(-1)!);
   } finally {
     workload.dispose();
   }
@@ -214,27 +244,25 @@ async function benchCase(engine: Engine, job: Job, pacer: Pacer, options: BenchO
   const naive = tryVariant({ kernel, numbers, flags: new Set(flags), dtype }, engine.device.traits, "naive");
   if ("reason" in naive) return undefined;
   const problem = problemOf(kernel, job.name, numbers, flags, dtype);
-  // Work beyond the device's limits ends one case, not the bench.
-  const refuse = (what: string) => (cause: unknown) => {
-    engine.device.assertAlive(job.label);
-    if (!(cause instanceof UserError)) throw cause;
-    refused.push({ name: what, reason: cause.message });
-    return undefined;
-  };
+  const refuse = createRefuser(engine, job, refused);
   const workload = await createWorkload(engine, problem, numbers).catch(refuse(job.label));
   if (!workload) return undefined;
   try {
-    const verify = createVerifier(problem, await workload.outputs(await workload.prepare(naive.blueprint)));
+    const expected = await workload.prepare(naive.blueprint).then(workload.outputs).catch(refuse(job.label));
+    if (!expected) return undefined;
+    const verify = createVerifier(problem, expected);
     const entries: { contestant: Contestant; chosen: boolean; reason: string | undefined }[] = [];
     for (const { blueprint, chosen } of listBlueprints(engine, job, options.variants)) {
-      const constants = Object.entries(blueprint.constants).map(([name, value]) => ` ${name}=${value}`).join("");
-      const contestant = await workload.prepare(blueprint).catch(refuse(`${job.label} ${blueprint.variant}${constants}`));
-      if (contestant) entries.push({ contestant, chosen, reason: verify(await workload.outputs(contestant)) });
+      const entry = await workload
+        .prepare(blueprint)
+        .then(async (contestant) => ({ contestant, chosen, reason: verify(await workload.outputs(contestant)) }))
+        .catch(refuse(labelOf(job, blueprint)));
+      if (entry) entries.push(entry);
     }
-    const rounds = options.rounds ?? ROUNDS;
-    const samples = await race([...entries.map(({ contestant }) => contestant), pacer.contestant], options.minMilliseconds ?? 10, rounds, 2 * rounds);
+    const samples = await raceWithPacer(entries.map(({ contestant }) => contestant), pacer, options, 2 * (options.rounds ?? ROUNDS), (i, cause) => refuse(labelOf(job, entries[i]!.contestant.blueprint))(cause));
     const { bytes, flops } = workload;
-    return { job, bytes, flops, pace: samples.at(-1)!, entries: entries.map(({ contestant: { blueprint }, chosen, reason }, i) => ({ blueprint, chosen, reason, samples: samples[i]! })) };
+    const measured = entries.map(({ contestant: { blueprint }, chosen, reason }, i) => ({ blueprint, chosen, reason, samples: samples[i]! })).filter(({ samples: own }) => own.length > 0);
+    return measured.length > 0 ? { job, bytes, flops, pace: samples.at(-1)!, entries: measured } : undefined;
   } finally {
     workload.dispose();
   }

@@ -178,16 +178,27 @@ async function calibrate(contestant: Contestant, milliseconds: number): Promise<
 /**
  * Times the contestants in turn, `rounds` times, each long enough to be measured; milliseconds of one run, by contestant.
  * Every round begins with another one: what drifts falls on all alike. Where the machine is busy, there are up to `most` rounds, until the
- * fastest of each contestant lie together.
+ * fastest of each contestant lie together. One that throws ends the race, unless `drop` takes it out: then it has no samples, and the others go on.
  */
-export async function race(contestants: readonly Contestant[], minMilliseconds: number, rounds: number, most = rounds): Promise<number[][]> {
+export async function race(contestants: readonly Contestant[], minMilliseconds: number, rounds: number, most = rounds, drop?: (contestant: number, cause: unknown) => void): Promise<number[][]> {
   const repeats: number[] = [];
-  for (const contestant of contestants) repeats.push(await calibrate(contestant, minMilliseconds));
   const samples = contestants.map((): number[] => []);
-  for (let round = 0; round < rounds || (round < most && !samples.every(isSettled)); round++)
+  const out = new Set<number>();
+  const attempt = async (i: number, body: () => Promise<void>): Promise<void> => {
+    if (out.has(i)) return;
+    await body().catch((cause: unknown) => {
+      if (!drop) throw cause;
+      drop(i, cause);
+      out.add(i);
+      samples[i] = [];
+    });
+  };
+  for (const [i, contestant] of contestants.entries()) await attempt(i, async () => void (repeats[i] = await calibrate(contestant, minMilliseconds)));
+  const settled = () => samples.every((own, i) => out.has(i) || isSettled(own));
+  for (let round = 0; round < rounds || (round < most && !settled()); round++)
     for (let turn = 0; turn < contestants.length; turn++) {
       const i = (round + turn) % contestants.length;
-      samples[i]!.push(await contestants[i]!.time(repeats[i]!));
+      await attempt(i, async () => void samples[i]!.push(await contestants[i]!.time(repeats[i]!)));
     }
   return samples;
 }

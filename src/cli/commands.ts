@@ -30,6 +30,13 @@ function need<T>(verb: string, option: string, value: T | undefined): T {
   return value;
 }
 
+/** Refuses options of the verb around this one that mean nothing here: they would be ignored without a word. */
+function refuseOuter(command: Command, taken: readonly string[]): void {
+  const outer = command.parent;
+  const ignored = outer?.options.find((option) => outer.getOptionValueSource(option.attributeName()) === "cli" && !taken.includes(option.attributeName()));
+  if (outer && ignored) throw new UserError(EXIT_CODES.usage, `cytonet ${outer.name()} ${command.name()}: ${ignored.long ?? ignored.flags} means nothing here, expected it with \`cytonet ${outer.name()}\` alone`, [`\`cytonet ${outer.name()} ${command.name()} --help\` shows examples and options.`]);
+}
+
 /** Adds a verb whose help begins with examples. */
 function addVerb(program: Command, name: string, summary: string, examples: readonly string[]): Command {
   return program.command(name).description(summary).addHelpText("before", formatExamples(examples));
@@ -257,19 +264,25 @@ export function addVerbs(program: Command): void {
       .argument("<after>", "file of the second")
       .option("--fail-on <share>", "by how much a row may be slower, as 5% or 0.05", share("--fail-on"), 0.05),
     // What both verbs know, the outer one takes, wherever it stands.
-  ).action(async (before: string, after: string, _own: CompareFlags, command: Command) => (await import("./verbs/bench.ts")).runCompare(before, after, command.optsWithGlobals<CompareFlags>()));
+  ).action(async (before: string, after: string, _own: CompareFlags, command: Command) => {
+    refuseOuter(command, ["format", "output", "force"]);
+    await (await import("./verbs/bench.ts")).runCompare(before, after, command.optsWithGlobals<CompareFlags>());
+  });
 
   withOutput(
     addVerb(bench, "model", "measure models: patches a second of inference and training, share of the device's roofs, memory", [
       "cytonet bench model --preset tiny --batch 64",
       "cytonet bench model --preset r50,vit-s --patch 224,512 --batch 8,32 --dtype f16 --format csv",
     ])
-      .option("--preset <names>", "models, with commas between them: tiny, vit-tiny, r50, vit-s, vit-b, hybrid, rfb (default: tiny,vit-tiny)", listOf)
+      .option("--preset <names>", "models, with commas between them: tiny, vit-tiny, r50, vit-s, vit-b, hybrid, rfb (default: tiny,vit-tiny)", listOf("--preset"))
       .option("--patch <px>", "sides of the patches, with commas between them (default: 64)", wholeNumbers("--patch"))
       .option("--batch <n>", "patches of an inference and of a step, with commas between them (default: 64); halved where they find no memory", wholeNumbers("--batch"))
       .option("--mode <mode>", "infer or train (default: both)", oneOf("--mode", ["infer", "train"])),
     // What both verbs know, the outer one takes, wherever it stands.
-  ).action(async (_own: BenchModelFlags, command: Command) => (await import("./verbs/bench-model.ts")).runBenchModel(command.optsWithGlobals<BenchModelFlags>()));
+  ).action(async (_own: BenchModelFlags, command: Command) => {
+    refuseOuter(command, ["format", "output", "force", "adapter", "set", "dtype", "rounds", "seconds"]);
+    await (await import("./verbs/bench-model.ts")).runBenchModel(command.optsWithGlobals<BenchModelFlags>());
+  });
 
   withOutput(
     withAdapter(

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { layerNorm, matmul } from "../../kernels/index.ts";
 import { type BenchRow } from "../../src/bench/bench.ts";
 import { compareReports, readReport, type ComparedReport } from "../../src/bench/compare.ts";
-import { problemOf } from "../../src/bench/measure.ts";
+import { problemOf, race, type Contestant } from "../../src/bench/measure.ts";
 import { percentile, ratioOfRounds, summarise } from "../../src/bench/statistics.ts";
 import { listProblems, parseSweep, sortSweeps } from "../../src/bench/sweep.ts";
 import { createVerifier, type Outputs } from "../../src/bench/verify.ts";
@@ -27,6 +27,22 @@ test("medians, percentiles and paired ratios", () => {
   // What slows a round slows both: the ratio does not see it.
   const found = ratioOfRounds([1, 5, 2, 9, 3], [2, 10, 4, 18, 6]);
   expect([found.ratio, found.low, found.high]).toEqual([2, 2, 2]);
+});
+
+test("a contestant that throws is dropped, however late, and the others go on; without anybody to drop it, it ends the race", async () => {
+  const contestant = (failsAt = Infinity): Contestant => {
+    let count = 0;
+    const time = async (repeats: number) => {
+      if (++count >= failsAt) throw new Error(`no memory at ${count}`);
+      return 16 / repeats;
+    };
+    return { blueprint: { kernel: "k", variant: "naive", dtype: "f32", flags: [], constants: {} }, time, run() {} };
+  };
+  const dropped: string[] = [];
+  const samples = await race([contestant(), contestant(1), contestant(5), contestant()], 1, 4, 8, (i, cause) => dropped.push(`${i} ${(cause as Error).message}`));
+  expect(samples.map(({ length }) => length)).toEqual([4, 0, 0, 4]);
+  expect(dropped).toEqual(["1 no memory at 1", "2 no memory at 5"]);
+  await expect(race([contestant(), contestant(5)], 1, 4)).rejects.toThrow("no memory at 5");
 });
 
 test("a burst in most rounds of one report makes no row slower", () => {

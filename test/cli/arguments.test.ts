@@ -1,7 +1,8 @@
 // What is typed: numbers within bounds, slips that are none, and paths in suggested commands.
 import { execFileSync } from "node:child_process";
 import { expect, test } from "vitest";
-import { numberWithin, positiveNumber, wholeNumber } from "../../src/cli/arguments.ts";
+import { listOf, numberWithin, positiveNumber, wholeNumber, wholeNumbers } from "../../src/cli/arguments.ts";
+import { buildProgram } from "../../src/cli/program.ts";
 import { quoteArgument, suggest } from "../../src/errors.ts";
 
 test("numbers that are too large say so", () => {
@@ -10,6 +11,23 @@ test("numbers that are too large say so", () => {
   expect(() => positiveNumber("--stride")("1e999")).toThrow(/expected a number above 0/);
   expect(() => numberWithin("--pixel-size", 1e-4, 1e5)("1e30")).toThrow('--pixel-size: "1e30", expected a number from 0.0001 to 100000');
   expect(numberWithin("--pixel-size", 1e-4, 1e5)("0.5")).toBe(0.5);
+});
+
+test("lists have at least one word, and none that is empty", () => {
+  expect([listOf("--preset")("a, b"), wholeNumbers("--batch")("8,16")]).toEqual([["a", "b"], [8, 16]]);
+  for (const text of ["", ",", "a,", ",a", "a,,b", " "]) expect(() => listOf("--preset")(text)).toThrow(expect.objectContaining({ exitCode: 2, message: expect.stringContaining("--preset: ") as string }));
+  for (const text of [",", "8,", "0"]) expect(() => wholeNumbers("--batch")(text)).toThrow(/^--batch: /);
+});
+
+test.each([
+  [["bench", "model", "--variant", "naive"], "cytonet bench model: --variant means nothing here"],
+  [["bench", "--min-milliseconds", "5", "model"], "cytonet bench model: --min-milliseconds means nothing here"],
+  [["bench", "model", "--max-flops", "5"], "cytonet bench model: --max-flops means nothing here"],
+  [["bench", "model", "--preset", ","], '--preset: ",", expected one or more words'],
+  [["bench", "compare", "a.json", "b.json", "--adapter", "x"], "cytonet bench compare: --adapter means nothing here"],
+  [["bench", "compare", "--rounds", "3", "a.json", "b.json"], "cytonet bench compare: --rounds means nothing here"],
+] as const)("%j is refused rather than ignored", async (args, message) => {
+  await expect(buildProgram().parseAsync([...args], { from: "user" })).rejects.toMatchObject({ exitCode: 2, message: expect.stringContaining(message) as string });
 });
 
 test("one letter is no slip of another", () => {
