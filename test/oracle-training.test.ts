@@ -66,7 +66,7 @@ function describeStep(engine: Engine, { model, places }: Problem) {
     adamw({ ...shared, parameters: weights.flat, m, v, decayEnd: weights.decayEnd });
     return { loss };
   };
-  return { weights, build, states: [weights.flat, gradientGroup.flat, m, v, control, ...weights.statistics.values()] };
+  return { weights, build, states: [weights.flat, gradientGroup.flat, m, v, control, ...(weights.flatStatistics ? [weights.flatStatistics] : [])] };
 }
 
 type Step = ReturnType<typeof describeStep>;

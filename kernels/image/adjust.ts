@@ -1,5 +1,5 @@
 // The descriptor of the change of intensities.
-import { as, ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
+import { as, ceilDiv, defineKernel, read, when, write } from "../../src/kernel/define.ts";
 import { philox4x32, toUniform } from "../../src/kernel/rng.ts";
 import { libraries } from "../lib/index.ts";
 import naive from "./adjust.naive.wgsl?raw";
@@ -7,12 +7,13 @@ import naive from "./adjust.naive.wgsl?raw";
 /** "nois": keeps these draws apart from those of other kernels under the same seed. */
 const NOISE = 0x6e6f6973;
 
-/** Gain, offset, gamma and noise of each image. Noise is a pure function of seed, stream, image and element. */
+/** Gain, offset, gamma and noise of each image. Noise is a pure function of seed, stream, image (or its key) and element. */
 export const adjust = defineKernel({
   name: "adjust",
   doc: "y = max(gain · x + offset, 0)^gamma + noise · ε per image; ε is the scaled sum of four Philox numbers, of variance 1 and within ±3.5.",
   dims: ["b", "n", "stream"],
-  args: { x: read("b", "n"), setting: as("f32", read("b", 4)), seed: as("u32", read(2)), y: write("b", "n") },
+  flags: ["keyed"],
+  args: { x: read("b", "n"), setting: as("f32", read("b", 4)), seed: as("u32", read(2)), y: write("b", "n"), key: when("keyed", as("u32", read("b"))) },
   libraries,
   variants: { naive: { source: naive, grid: ({ b, n }) => [ceilDiv(n, 64), b, 1] } },
   flops: ({ b, n }) => 120 * b * n,
@@ -22,15 +23,16 @@ export const adjust = defineKernel({
     x: (random) => random(),
     setting: (random, index) => [0.8 + 0.4 * random(), 0.2 * (2 * random() - 1), index < 4 ? 1 : 0.7 + 0.6 * random(), index < 8 ? 0 : 0.1 * random()][index % 4]!,
     seed: (random) => Math.floor(random() * 2 ** 32),
+    key: (random) => Math.floor(random() * 2 ** 32),
   },
-  reference({ x, setting, seed, y }, { b, n, stream }, { round }) {
+  reference({ x, setting, seed, y, key }, { b, n, stream }, { round, has }) {
     for (let image = 0; image < b; image++) {
       const [gain, offset, gamma, noise] = [0, 1, 2, 3].map((k) => setting[4 * image + k]!) as [number, number, number, number];
       for (let i = 0; i < n; i++) {
         let value = Math.max(0, round(round(gain * x[image * n + i]!) + offset));
         if (gamma !== 1) value = round(value ** gamma);
         if (noise > 0) {
-          const [p, q, r, s] = philox4x32([i, image, stream, NOISE], [seed[0]!, seed[1]!]).map(toUniform) as [number, number, number, number];
+          const [p, q, r, s] = philox4x32([i, has("keyed") ? key[image]! : image, stream, NOISE], [seed[0]!, seed[1]!]).map(toUniform) as [number, number, number, number];
           const drawn = round(round(round(p + q) + round(r + s)) - 2);
           value = round(value + round(round(noise * round(Math.sqrt(3))) * drawn));
         }
@@ -41,6 +43,7 @@ export const adjust = defineKernel({
   cases: {
     one: { numbers: { b: 1, n: 1, stream: 0 } },
     some: { numbers: { b: 5, n: 333, stream: 7 } },
+    keyed: { numbers: { b: 5, n: 67, stream: 3 }, flags: ["keyed"] },
     "batch of patches": { numbers: { b: 16, n: 16384, stream: 1 }, bench: true },
   },
   free: { b: 1, n: 1 },

@@ -42,6 +42,7 @@ export const FIELDS = {
   "data.deviation": rule(null, "intensity difference that becomes 1; null: the standard deviation over training patches", orNull(between(1e-6, 100))),
   "batch.groups": rule(16, "neighbourhood groups in a batch", between(1, 65536, true)),
   "batch.groupSize": rule(4, "patches in a group", between(1, 1024, true)),
+  "batch.micro": rule(null, "patches that go through the encoder at once, a divisor of groups · groupSize; null: all. Batch norm in the encoder sees so many", orNull(between(1, 65536, true))),
   "batch.views": rule(1, "independently augmented views of each patch", between(1, 2, true)),
   "batch.radiusMm": rule(null, "neighbours lie within this distance; null: twice the loss's sigma, or its radius", orNull(between(1e-6, 1e4))),
   "loss.kernel": rule("gaussian", "which pairs are alike: by Gaussian of the distance, within a radius, or views of one patch", oneOf("gaussian", "radius", "views")),
@@ -85,7 +86,7 @@ export interface TrainConfig {
   readonly holdOut: readonly string[];
   readonly model: ModelSettings;
   readonly data: { readonly patch: number; readonly pixelSizeUm: number | null; readonly intensity: "grey" | "density"; readonly normalise: "none" | "section"; readonly mean: number | null; readonly deviation: number | null };
-  readonly batch: { readonly groups: number; readonly groupSize: number; readonly views: number; readonly radiusMm: number | null };
+  readonly batch: { readonly groups: number; readonly groupSize: number; readonly micro: number | null; readonly views: number; readonly radiusMm: number | null };
   readonly loss: {
     readonly kernel: "gaussian" | "radius" | "views";
     readonly tau: number;
@@ -156,6 +157,8 @@ export function resolveConfig(settings: Readonly<Record<string, unknown>>, where
     const preset = presetOf(config);
     if (config.data.patch % preset.multiple) blame("data.patch", `${config.data.patch}, expected a multiple of ${preset.multiple} for the preset ${preset.name}`);
     if (config.loss.kernel === "views" && config.batch.views !== 2) blame("batch.views", `${config.batch.views}, expected 2 with loss.kernel views`);
+    const patches = config.batch.groups * config.batch.groupSize;
+    if (config.batch.micro !== null && patches % config.batch.micro) blame("batch.micro", `${config.batch.micro}, expected a divisor of the ${patches} patches of a batch, which are batch.groups · batch.groupSize`);
     if (config.batch.groups * config.batch.groupSize * config.batch.views < 2) wrong.push("batch: one patch, expected at least two: there would be nothing to tell apart");
     if (config.batch.groups * config.batch.groupSize * config.batch.views > 65536) wrong.push("batch: more than 65536 patches");
   }

@@ -119,7 +119,7 @@ export function loadWeights(engine: Engine, device: DeviceWeights, weights: Pick
 
 export function freeWeights(engine: Engine, device: DeviceWeights): void {
   engine.free(device.flat);
-  for (const tensor of device.statistics.values()) engine.free(tensor);
+  if (device.flatStatistics) engine.free(device.flatStatistics);
 }
 
 export interface EmbedOptions {

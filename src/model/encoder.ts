@@ -11,6 +11,8 @@ import { within, type Parameters } from "./parameters.ts";
 export interface Mode {
   /** Batch statistics and their running averages are used and updated only in training. */
   readonly training: boolean;
+  /** Off for a pass of training that repeats another: its batches move no running average. On unless given. */
+  readonly update?: boolean;
 }
 
 /** Where an encoder looked: non-negative weights over the places of a grid, for each head. */
@@ -57,7 +59,7 @@ export function normaliseBatch(p: Parameters, name: string, x: Tensor, mode: Mod
   const gamma = p.weight(`${name}.weight`, [c], { fill: first }, { decay: false, exact: true });
   const beta = p.weight(`${name}.bias`, [c], { fill: 0 }, { decay: false, exact: true });
   const running = { mean: p.statistic(`${name}.running_mean`, [c], 0), variance: p.statistic(`${name}.running_var`, [c], 1) };
-  return batchNorm(x, gamma, beta, { running, training: mode.training });
+  return batchNorm(x, gamma, beta, { running, training: mode.training, update: mode.update ?? true });
 }
 
 /** Layer normalisation over the channels. */

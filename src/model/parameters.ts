@@ -80,12 +80,14 @@ export function initialValues(spec: ParameterSpec, seed: number, index: number):
   return values;
 }
 
-/** A model's tensors on the device. All parameters lie in one buffer, so that the optimizer is one dispatch. */
+/** A model's tensors on the device. All parameters lie in one buffer and all statistics in another, so that what acts on all of them is one dispatch. */
 export interface DeviceWeights {
   readonly spec: ModelSpec;
   readonly flat: Tensor;
   readonly parameters: ReadonlyMap<string, Tensor>;
   readonly statistics: ReadonlyMap<string, Tensor>;
+  /** All statistics in one buffer; undefined for a model that has none. */
+  readonly flatStatistics: Tensor | undefined;
   /** Elements of `flat` before this one decay. */
   readonly decayEnd: number;
   /** Number of learned values. */
@@ -97,21 +99,26 @@ export function createWeights(engine: Engine, spec: ModelSpec, seed: number): De
   const { flat, members } = engine.stateGroup("parameters", spec.parameters);
   const parameters = new Map(spec.parameters.map(({ name }, i) => [name, members[i]!]));
   spec.parameters.forEach((parameter, i) => engine.write(members[i]!, () => initialValues(parameter, seed, i)));
-  const statistics = new Map<string, Tensor>();
-  for (const { name, shape, fill } of spec.statistics) statistics.set(name, engine.state(name, shape, "f32", new Float32Array(sizeOf(shape)).fill(fill)));
+  const running = spec.statistics.length > 0 ? engine.stateGroup("statistics", spec.statistics) : undefined;
+  const statistics = new Map(spec.statistics.map(({ name }, i) => [name, running!.members[i]!]));
+  for (const { name, shape, fill } of spec.statistics) engine.write(statistics.get(name)!, new Float32Array(sizeOf(shape)).fill(fill));
   const first = spec.parameters.findIndex(({ decay }) => !decay);
   return {
     spec,
     flat,
     parameters,
     statistics,
+    flatStatistics: running?.flat,
     decayEnd: first < 0 ? sizeOf(flat.shape) : members[first]!.storage.state!.offset,
     count: spec.parameters.reduce((sum, { shape }) => sum + sizeOf(shape), 0),
   };
 }
 
-/** Parameters that are on the device, for a trace. `masters` collects those that were asked for: what gradients are wanted of. */
-export function bindParameters(weights: DeviceWeights, dtype: "f32" | "f16"): Parameters & { readonly masters: ReadonlyMap<string, Tensor> } {
+/**
+ * Parameters that are on the device, for a trace. `masters` collects those that were asked for: what gradients are wanted of. The model gets
+ * `statistics`, by default those of the weights.
+ */
+export function bindParameters(weights: DeviceWeights, dtype: "f32" | "f16", statistics = weights.statistics): Parameters & { readonly masters: ReadonlyMap<string, Tensor> } {
   const masters = new Map<string, Tensor>();
   const casts = new Map<string, Tensor>();
   const find = (from: ReadonlyMap<string, Tensor>, name: string): Tensor => {
@@ -130,7 +137,7 @@ export function bindParameters(weights: DeviceWeights, dtype: "f32" | "f16"): Pa
       casts.set(full, known);
       return known;
     },
-    statistic: (name) => find(weights.statistics, prefix + name),
+    statistic: (name) => find(statistics, prefix + name),
     child: (name) => at(`${prefix}${name}.`),
   });
   return { ...at(""), masters };

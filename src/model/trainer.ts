@@ -184,7 +184,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
           `CYTONET_DEBUG=nan names the first operation that makes such a number; a smaller optimizer.learningRate or a larger loss.tau often helps.`,
         ]);
       }
-      pace.note(done * batches.patches, performance.now(), waited);
+      pace.note(done * batches.patches, performance.now(), waited + step.waited());
       const rate = pace.rate();
       options.onProgress?.({
         step: done,

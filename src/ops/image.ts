@@ -26,14 +26,16 @@ export function affineCrop(x: Tensor, matrix: Tensor, size: number, border: Bord
 
 /**
  * max(gain · x + offset, 0)^gamma + noise of x [b, h, w, c]; `setting` f32 [b, 4] holds gain, offset, gamma and the noise's
- * standard deviation of each image. Noise follows from `seed` u32 [2], the place of this call in the program, image and element.
+ * standard deviation of each image. Noise follows from `seed` u32 [2], the place of this call in the program, image and element;
+ * `key` u32 [b] is what each image goes by, which is its index in x unless given.
  * Its distribution is the sum of four uniform numbers: close to normal, and within 3.5 standard deviations.
  */
-export function adjust(x: Tensor, setting: Tensor, seed: Tensor): Tensor {
+export function adjust(x: Tensor, setting: Tensor, seed: Tensor, key?: Tensor): Tensor {
   const [b, h, w, c] = imageShape("adjust", x);
   expectParameters("adjust", "setting", setting, "f32", [b, 4]);
   expectParameters("adjust", "seed", seed, "u32", [2]);
-  return dispatch(adjustKernel, { inputs: { x, setting, seed }, outputs: { y: x.shape }, numbers: { b, n: h * w * c, stream: nextStream() } }).y;
+  if (key) expectParameters("adjust", "key", key, "u32", [b]);
+  return dispatch(adjustKernel, { inputs: { x, setting, seed, key }, outputs: { y: x.shape }, numbers: { b, n: h * w * c, stream: nextStream() }, flags: [key && "keyed"] }).y;
 }
 
 /**

@@ -1,9 +1,11 @@
 // Optimizers: one step over flat buffers of parameters and gradients, decided on and carried out on the device.
+import { accumulate as accumulateKernel } from "../../kernels/optim/accumulate.ts";
 import { adamw as adamwKernel } from "../../kernels/optim/adamw.ts";
 import { CONTROL, CONTROL_SIZE, HYPER, HYPER_SIZE } from "../../kernels/optim/control.ts";
 import { gradientSquares, partsOf } from "../../kernels/optim/gradient-squares.ts";
 import { lossSeed as lossSeedKernel } from "../../kernels/optim/loss-seed.ts";
 import { optimControl } from "../../kernels/optim/optim-control.ts";
+import { settle as settleKernel } from "../../kernels/optim/settle.ts";
 import { sgd as sgdKernel } from "../../kernels/optim/sgd.ts";
 import { ShapeError } from "../engine/errors.ts";
 import { dispatch, sizeOf, type Tensor } from "../engine/trace.ts";
@@ -76,16 +78,44 @@ export function sgd({ parameters, gradients, velocity, control, hyper, decayEnd,
   dispatch(sgdKernel, { inputs: { parameters, gradients, velocity, control, hyper }, outputs: {}, numbers: { n, decayEnd }, flags: [nesterov && "nesterov"] });
 }
 
+/**
+ * Makes statistics that a step has gathered count, after `gradientControl`: `settled` becomes `staged` where the step is taken, and `staged`
+ * becomes `settled` where it is skipped. Both are state, f32, of one length, and begin equal. Throws ShapeError where lengths or types differ.
+ */
+export function settle({ staged, settled, control }: { readonly staged: Tensor; readonly settled: Tensor; readonly control: Tensor }): void {
+  const n = checkFlat("settle", { staged, settled }, control);
+  dispatch(settleKernel, { inputs: { staged, settled, control }, outputs: {}, numbers: { n } });
+}
+
+/**
+ * Adds `part` to `total`, flat f32 state of one length: a gradient over parts of a batch. Without `part` the total becomes 0. An element that is not
+ * finite by its bits, in either, stays so. Throws ShapeError where lengths or types differ.
+ */
+export function accumulate(total: Tensor, part?: Tensor): void {
+  const n = checkFlat("accumulate", { total, ...(part ? { part } : {}) });
+  dispatch(accumulateKernel, { inputs: { total, part }, outputs: {}, numbers: { n }, flags: [part && "more"] });
+}
+
 /** The gradient that a backward pass begins with: the loss scale of `control`, as an f32 scalar. */
 export function lossSeed(control: Tensor): Tensor {
   return dispatch(lossSeedKernel, { inputs: { control }, outputs: { dy: [] }, numbers: {} }).dy;
 }
 
 function checkStep(op: string, flat: Readonly<Record<string, Tensor>>, control: Tensor, hyper: Tensor, decayEnd = 0): number {
-  const n = sizeOf(Object.values(flat)[0]?.shape ?? []);
-  const all: [string, Tensor, number][] = [...Object.entries(flat).map(([name, tensor]): [string, Tensor, number] => [name, tensor, n]), ["control", control, CONTROL_SIZE], ["hyper", hyper, HYPER_SIZE]];
-  for (const [name, tensor, count] of all)
-    if (tensor.dtype !== "f32" || sizeOf(tensor.shape) !== count) throw new ShapeError(op, `${name} is ${tensor.dtype} [${tensor.shape.join(", ")}], expected ${count} f32 elements`);
+  const n = checkFlat(op, flat, control);
+  expectCount(op, "hyper", hyper, HYPER_SIZE);
   if (!Number.isInteger(decayEnd) || decayEnd < 0 || decayEnd > n) throw new ShapeError(op, `decayEnd is ${decayEnd}, expected an integer from 0 to ${n}`);
   return n;
+}
+
+/** Length of flat tensors, which all have the same. */
+function checkFlat(op: string, flat: Readonly<Record<string, Tensor>>, control?: Tensor): number {
+  const n = sizeOf(Object.values(flat)[0]?.shape ?? []);
+  for (const [name, tensor] of Object.entries(flat)) expectCount(op, name, tensor, n);
+  if (control) expectCount(op, "control", control, CONTROL_SIZE);
+  return n;
+}
+
+function expectCount(op: string, name: string, tensor: Tensor, count: number): void {
+  if (tensor.dtype !== "f32" || sizeOf(tensor.shape) !== count) throw new ShapeError(op, `${name} is ${tensor.dtype} [${tensor.shape.join(", ")}], expected ${count} f32 elements`);
 }

@@ -8,8 +8,8 @@ import type { PlanStatistics } from "../engine/plan.ts";
 import type { Timeline } from "../engine/timing.ts";
 import type { Files } from "../files.ts";
 import { keyOfSeed, randomStream } from "../kernel/rng.ts";
-import { drawViews, windowSide } from "../model/augment.ts";
-import { createBatches, type HostBatch } from "../model/batches.ts";
+import { windowSide } from "../model/augment.ts";
+import { batchSizes, createBatches, dealBatch, type HostBatch } from "../model/batches.ts";
 import type { TrainConfig } from "../model/config.ts";
 import { createEmbedder, describePreset, freeWeights } from "../model/embed.ts";
 import { resolveScales } from "../model/objective.ts";
@@ -32,19 +32,19 @@ export interface Subject {
   dispose(): void;
 }
 
-/** A batch of noise at places on a line, one after the other: a tenth of the extent apart. */
+/** A batch of noise, the same however it is dealt, at places on a line, one after the other: a tenth of the extent apart. */
 export function drawBatch(config: TrainConfig): HostBatch {
-  const n = config.batch.groups * config.batch.groupSize;
-  const rows = n * config.batch.views;
+  const { n } = batchSizes(config);
   const side = windowSide(config);
-  const { uniform } = randomStream(keyOfSeed(config.seed), [0, 0, 0x9f]);
-  return {
-    windows: Float32Array.from({ length: n * side * side }, () => uniform()),
-    views: Array.from({ length: config.batch.views }, (_, view) => drawViews(config, 0, view, n)),
-    position: Float32Array.from({ length: 3 * rows }, (_, i) => (i % 3 === 0 ? 0.1 * (Math.floor(i / 3) % n) : 0)),
-    space: new Int32Array(rows),
-    sample: Uint32Array.from({ length: rows }, (_, i) => i % n),
-  };
+  const drawn = Array.from({ length: n }, (_, i) => ({ position: [0.1 * i, 0, 0], space: 0, sample: i }));
+  return dealBatch(config, 0, drawn, (slot) => {
+    const windows = new Float32Array(slot.length * side * side);
+    slot.forEach((of, j) => {
+      const { uniform } = randomStream(keyOfSeed(config.seed), [of, 0, 0x9f]);
+      for (let i = 0; i < side * side; i++) windows[j * side * side + i] = uniform();
+    });
+    return () => Promise.resolve(windows);
+  });
 }
 
 /** The configuration with what data would decide set to what suits noise. */

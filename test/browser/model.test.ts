@@ -94,7 +94,7 @@ async function embedExactly(engine: Engine, bytes: Uint8Array, image: Uint8Array
   const device = createWeights(engine, describePreset(preset, patch), config.seed);
   loadWeights(engine, device, weights);
   const contents = new Map<StateBuffer, Float64Array>();
-  for (const tensor of [device.flat, ...device.statistics.values()]) contents.set(tensor.storage.state!.buffer, Float64Array.from(await engine.read(tensor)));
+  for (const tensor of [device.flat, device.flatStatistics!]) contents.set(tensor.storage.state!.buffer, Float64Array.from(await engine.read(tensor)));
   const plan = await engine.plan(({ x }) => ({ h: encode(preset, bindParameters(device, "f32"), normalise(x, mean ?? NaN, deviation ?? NaN), { training: false }) }), { x: f32(count, patch, patch, 1) });
   try {
     const input = plan.program.nodes.flatMap((node) => accessesOf(node).reads).find(({ kind }) => kind === "input") as Storage;

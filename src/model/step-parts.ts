@@ -1,0 +1,136 @@
+// The parts of a training step: what it keeps on the device, augmentation, loss and update; a step strings them together in one plan or in several.
+import { f32, u32, type Engine } from "../engine/engine.ts";
+import type { InputSpec } from "../engine/plan.ts";
+import { place, reshape, scope, type Tensor } from "../engine/trace.ts";
+import type { HostArray } from "../kernel/dtype.ts";
+import { adjust, affineCrop, blur, normalise } from "../ops/image.ts";
+import { adamw, CONTROL, CONTROL_SIZE, gradientControl, settle, sgd } from "../ops/optim.ts";
+import { concat } from "../ops/shape.ts";
+import type { SpatialNceOptions } from "../ops/spatial-nce.ts";
+import { adjustedScale, windowSide } from "./augment.ts";
+import type { HostPart } from "./batches.ts";
+import type { TrainConfig } from "./config.ts";
+import { describePreset, freeWeights } from "./embed.ts";
+import { bindParameters, createWeights, type DeviceWeights, type ParameterSpec } from "./parameters.ts";
+import { presetOf } from "./presets.ts";
+
+/**
+ * How the loss is scaled in f16 before it flows back, so that small gradients do not vanish: doubled after so many good steps, halved on overflow.
+ * The seed of the backward pass and the projection are f32, so a scale beyond f16's own range is fine. At 2^24 gradients down to 2^-48 are f16's
+ * smallest numbers: what lies below is lost in f32 sums beside anything that matters, and growing further would only cost skipped steps.
+ */
+export const LOSS_SCALE = { first: 65536, most: 2 ** 24, growthInterval: 2000 };
+
+/** Flat state and its members by name. */
+export interface Group {
+  readonly flat: Tensor;
+  readonly members: ReadonlyMap<string, Tensor>;
+}
+
+/** What a training step keeps on the device. */
+export interface StepState {
+  readonly weights: DeviceWeights;
+  /** Gradients in the same places as their parameters; the gaps between stay zero. */
+  readonly gradients: Group;
+  /** Running statistics as the step under way moves them; the weights' own follow once it is known that the step is taken. */
+  readonly staged: Group;
+  readonly moments: { readonly m: Tensor; readonly v: Tensor };
+  readonly control: Tensor;
+  /** Everything that decides the next step, by its name in checkpoints. */
+  readonly kept: ReadonlyMap<string, Tensor>;
+  /** Overwrites one tensor of `kept`. */
+  write(name: string, data: HostArray): void;
+  free(): void;
+}
+
+/** Flat state laid out as `specs`. */
+export function createGroup(engine: Engine, name: string, specs: readonly Pick<ParameterSpec, "name" | "shape">[]): Group {
+  const { flat, members } = engine.stateGroup(name, specs);
+  return { flat, members: new Map(specs.map((spec, i) => [spec.name, members[i]!])) };
+}
+
+/** The state that a configuration's run begins with. */
+export function createStepState(engine: Engine, config: TrainConfig): StepState {
+  const weights = createWeights(engine, describePreset(presetOf(config), config.data.patch), config.seed);
+  const gradients = createGroup(engine, "gradients", weights.spec.parameters);
+  const staged = createGroup(engine, "statistics.staged", weights.spec.statistics);
+  const moments = { m: engine.state("optimizer.m", weights.flat.shape), v: engine.state("optimizer.v", weights.flat.shape) };
+  const control = engine.state("optimizer.control", [CONTROL_SIZE]);
+  if (config.precision === "f16") engine.write(control, Float32Array.from({ length: CONTROL_SIZE }, (_, i) => (i === CONTROL.lossScale ? LOSS_SCALE.first : 0)));
+  const kept = new Map<string, Tensor>([...weights.parameters, ...weights.statistics, ["optimizer.m", moments.m], ["optimizer.v", moments.v], ["optimizer.control", control]]);
+  for (const { name, shape, fill } of weights.spec.statistics) engine.write(staged.members.get(name)!, new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(fill));
+  return {
+    weights,
+    gradients,
+    staged,
+    moments,
+    control,
+    kept,
+    write(name, data) {
+      engine.write(kept.get(name)!, data);
+      const copy = staged.members.get(name);
+      if (copy) engine.write(copy, data);
+    },
+    free() {
+      freeWeights(engine, weights);
+      for (const tensor of [gradients.flat, staged.flat, moments.m, moments.v, control]) engine.free(tensor);
+    },
+  };
+}
+
+/** The model's parameters for a trace of training: its batches move the staged statistics. */
+export function bindForTraining({ weights, staged }: StepState, config: TrainConfig): ReturnType<typeof bindParameters> {
+  return bindParameters(weights, config.precision, staged.members);
+}
+
+/** Inputs of `augment` for `count` patches. */
+export function imageInputs(config: TrainConfig, count: number): Record<string, InputSpec> {
+  const side = windowSide(config);
+  const views = Array.from({ length: config.batch.views }, (_, v) => [[`matrix${v}`, f32(count, 6)] as const, [`adjust${v}`, f32(count, 4)] as const, [`blur${v}`, f32(count)] as const]);
+  return { windows: f32(count, side, side, 1), slot: u32(count), seed: u32(2), ...Object.fromEntries(views.flat()) };
+}
+
+/** Their values. `windows` are those of the part. */
+export function imageValues(config: TrainConfig, part: HostPart, windows: Float32Array, step: number): Record<string, HostArray> {
+  const views = part.views.flatMap((view, v) => [[`matrix${v}`, view.matrix] as const, [`adjust${v}`, view.adjust] as const, [`blur${v}`, view.blur] as const]);
+  return { windows, slot: part.slot, seed: Uint32Array.of(config.seed, step), ...Object.fromEntries(views) };
+}
+
+/** Patches as the encoder gets them [views · count, patch, patch, 1], view by view. */
+export function augment(config: TrainConfig, x: Readonly<Record<string, Tensor>>): Tensor {
+  const scale = adjustedScale(config);
+  return scope("augment", () => {
+    const each = Array.from({ length: config.batch.views }, (_, v) => {
+      const cropped = affineCrop(x["windows"]!, x[`matrix${v}`]!, config.data.patch);
+      return blur(adjust(cropped, x[`adjust${v}`]!, x["seed"]!, x["slot"]!), x[`blur${v}`]!);
+    });
+    return normalise(each.length === 1 ? each[0]! : concat(each, 0), scale.mean, scale.deviation);
+  });
+}
+
+/** The loss's options, with lengths resolved. */
+export function lossOptions({ loss }: TrainConfig): SpatialNceOptions {
+  const { kernel, tau, crossSpace, ignoreMm } = loss;
+  if (kernel === "views") return { kernel, tau };
+  const [radius, sigma] = [loss.radiusMm!, loss.sigmaMm!];
+  const reach = kernel === "radius" ? radius : 3 * sigma;
+  return { kernel, tau, radius, sigma, crossSpace, ...(ignoreMm !== null && ignoreMm > reach ? { ignoreBand: [reach, ignoreMm] as const } : {}) };
+}
+
+/** Lets gradients, in the order of `names`, lie in their places of a group laid out as the parameters. */
+export function placeGradients(names: readonly string[], found: readonly (Tensor | undefined)[], { members }: Group): void {
+  names.forEach((name, i) => {
+    const gradient = found[i];
+    const target = members.get(name)!;
+    if (gradient) place(reshape(gradient, target.shape), target);
+  });
+}
+
+/** Decides by the gradients whether the step is taken, and carries it out: weights, moments and running statistics change together or not at all. */
+export function applyStep({ weights, gradients, staged, moments, control }: StepState, config: TrainConfig, hyper: Tensor): void {
+  const shared = { parameters: weights.flat, gradients: gradients.flat, control, hyper, decayEnd: weights.decayEnd };
+  gradientControl({ gradients: gradients.flat, control, hyper });
+  if (config.optimizer.name === "adamw") adamw({ ...shared, ...moments });
+  else sgd({ ...shared, velocity: moments.m });
+  if (weights.flatStatistics) settle({ staged: staged.flat, settled: weights.flatStatistics, control });
+}
