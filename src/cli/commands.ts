@@ -128,6 +128,8 @@ export function addVerbs(program: Command): void {
         .option("--steps <n>", "optimizer steps (default: 300)", wholeNumber("--steps", 1))
         .option("--seed <n>", "seed of weights, order and augmentation (default: 1)", wholeNumber("--seed", 0))
         .option("--hold-out <brain>", "brain that training never sees; may be repeated", collect)
+        .option("--batch <n>", "patches in a step: batch.groups times batch.groupSize (default: 64)", wholeNumber("--batch", 2))
+        .option("--micro <n>", "of those, patches that go through the encoder at once: the gradient is that of the whole batch, the memory that of so many (default: all)", wholeNumber("--micro", 1))
         .option("--config <file>", "settings in YAML or JSON; options and --set go before what it says")
         .option("--set <key=value>", "any other setting, see `cytonet --help settings`; may be repeated", collect)
         .option("--resume", "continue the run that is there from its last checkpoint")

@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { expect, test } from "vitest";
 import { listOf, numberWithin, positiveNumber, wholeNumber, wholeNumbers } from "../../src/cli/arguments.ts";
 import { buildProgram } from "../../src/cli/program.ts";
+import { groupsOf } from "../../src/cli/verbs/train.ts";
 import { quoteArgument, suggest } from "../../src/errors.ts";
 
 test("numbers that are too large say so", () => {
@@ -28,6 +29,16 @@ test.each([
   [["bench", "compare", "--rounds", "3", "a.json", "b.json"], "cytonet bench compare: --rounds means nothing here"],
 ] as const)("%j is refused rather than ignored", async (args, message) => {
   await expect(buildProgram().parseAsync([...args], { from: "user" })).rejects.toMatchObject({ exitCode: 2, message: expect.stringContaining(message) as string });
+});
+
+test("a batch of so many patches is so many groups", () => {
+  expect(groupsOf(undefined, {}, {})).toEqual({});
+  expect(groupsOf(4096, {}, {})).toEqual({ "batch.groups": 1024 });
+  expect(groupsOf(96, {}, { "batch.groupSize": 8, "batch.groups": 3 })).toEqual({ "batch.groups": 12 });
+  expect(() => groupsOf(97, {}, { "batch.groupSize": 8 })).toThrow("--batch: 97, expected a multiple of 8, the patches of a neighbourhood group (batch.groupSize)");
+  expect(() => groupsOf(96, { "batch.groups": 3 }, { "batch.groups": 3 })).toThrow("--batch and --set batch.groups, expected at most one of them");
+  // Told by the configuration, with all other mistakes.
+  expect(groupsOf(96, {}, { "batch.groupSize": "8" })).toEqual({});
 });
 
 test("one letter is no slip of another", () => {

@@ -37,6 +37,7 @@ test.each([
   [{ "loss.kernel": "views" }, /batch\.views/],
   [{ "batch.groups": 1, "batch.groupSize": 1 }, /at least two/],
   [{ "loss.tau": Number.NaN }, /loss\.tau/],
+  [{ "batch.micro": 12 }, /batch\.micro: 12, expected a divisor of the 64 patches/],
   [{ holdOut: "B1" }, /list of names/],
 ])("refuses %j", (settings, message) => {
   expect(mistakes(settings).message).toMatch(message);

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { f32 } from "../../src/engine/engine.ts";
 import { place } from "../../src/engine/trace.ts";
 import { keyOfSeed, randomStream } from "../../src/kernel/rng.ts";
-import { adamw, CONTROL, CONTROL_SIZE, HYPER_SIZE, gradientControl, lossSeed, packHyper, sgd } from "../../src/ops/optim.ts";
+import { accumulate, adamw, CONTROL, CONTROL_SIZE, HYPER_SIZE, gradientControl, lossSeed, packHyper, sgd } from "../../src/ops/optim.ts";
 import { scale } from "../../src/ops/scale.ts";
 import { useEngine } from "../support/engine.ts";
 
@@ -131,6 +131,19 @@ test("the loss scale grows after a streak, halves at an overflow, and does not r
   expect(a["parameters"]).toEqual(b["parameters"]);
   scaled.dispose();
   plain.dispose();
+});
+
+test("adding up a gradient keeps what is not finite, by its bits, and begins at zero", async () => {
+  const total = engine().state("total", [8], "f32", Float32Array.of(1, NaN, Infinity, -Infinity, 3e38, 2, 0.5, -1));
+  const part = engine().state("part", [8], "f32", Float32Array.of(2, 1, -Infinity, 1, 3e38, NaN, Infinity, 1));
+  const adding = await engine().plan(() => (accumulate(total, part), {}), {});
+  await adding.run({});
+  expect([...(await engine().read(total))]).toEqual([3, NaN, Infinity, -Infinity, Infinity, NaN, Infinity, 0]);
+  const clearing = await engine().plan(() => (accumulate(total), {}), {});
+  await clearing.run({});
+  expect([...(await engine().read(total))]).toEqual(Array(8).fill(0));
+  [adding, clearing].forEach((plan) => plan.dispose());
+  [total, part].forEach((tensor) => engine().free(tensor));
 });
 
 test("misuse is refused", async () => {

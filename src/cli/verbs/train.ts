@@ -4,7 +4,7 @@ import { formatBytes } from "../../engine/errors.ts";
 import { EXIT_CODES, UserError, quoteArgument } from "../../errors.ts";
 import { joinPath } from "../../files.ts";
 import { nodeFiles } from "../../host/files-node.ts";
-import { flattenSettings, parseSetting, resolveConfig } from "../../model/config.ts";
+import { FIELDS, flattenSettings, parseSetting, resolveConfig } from "../../model/config.ts";
 import { readResumable, RUN_FILES } from "../../model/run.ts";
 import { train, type Progress } from "../../model/trainer.ts";
 import type { Format } from "../arguments.ts";
@@ -18,6 +18,8 @@ export interface TrainFlags extends DeviceFlags {
   readonly seed?: number;
   readonly out: string;
   readonly holdOut?: readonly string[];
+  readonly batch?: number;
+  readonly micro?: number;
   readonly config?: string;
   readonly set?: readonly string[];
   readonly resume?: boolean;
@@ -25,9 +27,9 @@ export interface TrainFlags extends DeviceFlags {
   readonly format: Format;
 }
 
-/** The settings that options and --set stand for. Errors: UserError 2 where both name the same one. */
-export function settingsOf(flags: Pick<TrainFlags, "preset" | "steps" | "seed" | "holdOut" | "set">): Record<string, unknown> {
-  const named = { preset: flags.preset, steps: flags.steps, seed: flags.seed, holdOut: flags.holdOut };
+/** The settings that options and --set stand for, all but --batch. Errors: UserError 2 where both name the same one. */
+export function settingsOf(flags: Pick<TrainFlags, "preset" | "steps" | "seed" | "holdOut" | "micro" | "set">): Record<string, unknown> {
+  const named = { preset: flags.preset, steps: flags.steps, seed: flags.seed, holdOut: flags.holdOut, "batch.micro": flags.micro };
   const settings: Record<string, unknown> = Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined));
   for (const text of flags.set ?? []) {
     const [key, value] = parseSetting(text);
@@ -35,6 +37,20 @@ export function settingsOf(flags: Pick<TrainFlags, "preset" | "steps" | "seed" |
     settings[key] = value;
   }
   return settings;
+}
+
+/**
+ * The number of groups that makes a batch of --batch patches, with groups of the size that `settings` say. Errors: UserError 2 where that is no
+ * whole number, and where the command line gives batch.groups too.
+ */
+export function groupsOf(batch: number | undefined, given: Readonly<Record<string, unknown>>, settings: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  if (batch === undefined) return {};
+  if (Object.hasOwn(given, "batch.groups")) throw new UserError(EXIT_CODES.usage, "--batch and --set batch.groups, expected at most one of them");
+  const size = settings["batch.groupSize"] ?? FIELDS["batch.groupSize"].value;
+  // A group size that is none is told with all other mistakes.
+  if (typeof size !== "number" || FIELDS["batch.groupSize"].check(size) !== undefined) return {};
+  if (batch % size) throw new UserError(EXIT_CODES.usage, `--batch: ${batch}, expected a multiple of ${size}, the patches of a neighbourhood group (batch.groupSize)`);
+  return { "batch.groups": batch / size };
 }
 
 /** Settings from a file. The parser is loaded only where there is one. Errors: UserError 66 and 78. */
@@ -46,10 +62,11 @@ async function readConfigFile(path: string): Promise<{ settings: Record<string, 
 
 export async function runTrain(path: string, flags: TrainFlags): Promise<void> {
   if (flags.resume && flags.force) throw new UserError(EXIT_CODES.usage, "cytonet train: --resume and --force, expected at most one of them");
-  const given = settingsOf(flags);
+  const typed = settingsOf(flags);
   const file = flags.config === undefined ? undefined : await readConfigFile(flags.config);
   // A continued run has its own settings; what is given must agree with them, which the trainer checks.
   const base = flags.resume ? flattenSettings((await readResumable(nodeFiles, flags.out)) ?? {}) : {};
+  const given = { ...typed, ...groupsOf(flags.batch, typed, { ...base, ...file?.settings, ...typed }) };
   const config = resolveConfig({ ...base, ...file?.settings, ...given }, (key) => (Object.hasOwn(given, key) ? undefined : file?.whereIs(key)));
   const dataset = await readDataset(nodeFiles, path);
   const stop = listenForStop((name) => process.stderr.write(`${name}: finishing the step and saving; once more leaves at once\n`));
