@@ -50,9 +50,10 @@ export function listChecks(kernel: Kernel, options: ListOptions = {}): CheckCase
   const checks: CheckCase[] = [];
   for (const variant of Object.keys(kernel.variants))
     for (const dtype of kernel.variants[variant]!.dtypes ?? kernel.dtypes) {
-      const declared = Object.entries(kernel.cases)
+      const small = Object.entries(kernel.cases)
         .map(([name, { numbers, flags = [] }]): CheckCase => ({ kernel, variant, dtype, flags, numbers, seed, name }))
         .filter((check) => isSmall(check, MAX_REFERENCE_FLOPS, MAX_ELEMENTS));
+      const declared = ragged && traits && isMinor(kernel, variant, dtype, traits) ? coverFlags(small) : small;
       const own: CheckCase[] = [];
       for (const check of declared) {
         own.push(check);
@@ -210,6 +211,30 @@ function watchedIndices(declared: readonly CheckCase[], traits: Traits): CheckCa
     if (!forms.has(form)) forms.set(form, cases);
   }
   return [...forms.values()].flatMap((cases) => [...cases.filter((check) => isTaken(check, traits)).slice(-1), ...drawShapes(cases, traits)].map((check) => ({ ...check, watched: true })));
+}
+
+/**
+ * Whether a few forms of a variant are enough in a type: it stands in for another one, or the device never chooses it and has it
+ * in another type in every form. Each form is a pipeline, and those of tiles for GPUs take software adapters many seconds.
+ */
+function isMinor(kernel: Kernel, variant: string, dtype: CheckCase["dtype"], traits: Traits): boolean {
+  const { dtypes = kernel.dtypes, standsInFor } = kernel.variants[variant]!;
+  if (standsInFor !== undefined) return true;
+  if (dtype === dtypes[0] || variant === "naive") return false;
+  return !Object.values(kernel.cases).some(({ numbers, flags = [] }) => chooseBlueprint({ kernel, numbers: completeNumbers(kernel, numbers), flags: new Set(flags), dtype }, traits).variant === variant);
+}
+
+/** The cases of the forms with the fewest and the most flags, and of as many others as it takes to have every flag once. */
+function coverFlags(checks: readonly CheckCase[]): CheckCase[] {
+  const forms = byForm(checks);
+  const taken = new Set([forms[0], forms.at(-1)]);
+  const missing = new Set(checks.flatMap(({ flags }) => flags));
+  const news = (form: readonly CheckCase[]) => form[0]!.flags.filter((flag) => missing.has(flag)).length;
+  for (let best = forms.at(-1); best && news(best) > 0; best = [...forms].sort((x, y) => news(y) - news(x))[0]) {
+    taken.add(best);
+    for (const flag of best[0]!.flags) missing.delete(flag);
+  }
+  return forms.filter((form) => taken.has(form)).flat();
 }
 
 /** Cases by their flags, those with the fewest first. */
