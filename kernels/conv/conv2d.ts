@@ -2,16 +2,18 @@
 import { ceilDiv, defineKernel, read, when, write } from "../../src/kernel/define.ts";
 import { activationOf } from "../../src/kernel/special.ts";
 import { libraries } from "../lib/index.ts";
+import { matrixTileVariants } from "../lib/matrix-tile.ts";
 import broadcast from "./conv2d.broadcast.wgsl?raw";
 import channels from "./conv2d.channels.wgsl?raw";
 import depthwise from "./conv2d.depthwise.wgsl?raw";
 import direct from "./conv2d.direct.wgsl?raw";
+import matrix from "./conv2d.matrix.wgsl?raw";
 import naive from "./conv2d.naive.wgsl?raw";
 import slide from "./conv2d.slide.wgsl?raw";
 import tiled from "./conv2d.tiled.wgsl?raw";
 import thin from "./conv2d.thin.wgsl?raw";
-import { BENCH_PROBLEMS, CONV_DIMS, convFlops, convProblem, deriveChannels, RAGGED_PROBLEMS, stripCount } from "./problem.ts";
-import { broadcastWidth, isDepthwise, preferVariants } from "./variants.ts";
+import { BENCH_PROBLEMS, CONV_DIMS, type ConvNumbers, convFlops, convProblem, deriveChannels, RAGGED_PROBLEMS, stripCount } from "./problem.ts";
+import { broadcastWidth, inEights, isDepthwise, preferVariants } from "./variants.ts";
 
 /** y = act(x ∗ w + bias) + residual: cross-correlation of channels-last images with zero padding. Sums in f32. */
 export const conv2d = defineKernel({
@@ -58,6 +60,12 @@ export const conv2d = defineKernel({
       tiles: { ow: "DEPTH" },
       legal: ({ cg, og }) => cg % 4 === 0 && og % 4 === 0,
     },
+    ...matrixTileVariants({
+      source: matrix,
+      grid: ({ b, oh, ow, og, groups }: ConvNumbers, constant) => [ceilDiv(b * oh * ow, constant("BM")), ceilDiv(og, constant("BN")), groups],
+      takes: inEights,
+      tiles: { og: "BN" },
+    }),
     thin: {
       source: thin,
       grid: ({ b, oh, ow, og }, constant) => [ceilDiv(stripCount(b * oh, ow, 4), constant("WIDTH")), ceilDiv(og, 8), 1],
@@ -84,7 +92,7 @@ export const conv2d = defineKernel({
       legal: ({ cg, og }, traits) => cg % 4 === 0 && og % 4 === 0 && broadcastWidth(traits, traits.subgroupMin),
     },
   },
-  choose: preferVariants(["slide", "depthwise", "broadcast", "thin", "direct"], ["slide", "depthwise", "tiled", "direct"], "og"),
+  choose: preferVariants(["slide", "depthwise", "broadcast", "thin", "direct"], ["slide", "depthwise", "matrix", "tiled", "direct"], "og", ({ b, oh, ow }) => b * oh * ow, ({ groups }) => groups),
   flops: convFlops,
   builtins: { exp: 16, division: 2, erf: 1 },
   reference({ x, w, y, bias, residual }, n, { round, has }) {
@@ -126,6 +134,7 @@ export const conv2d = defineKernel({
     silu: { numbers: convProblem({ image: [5, 7], filter: [3, 1], channels: [3, 8], padding: 1 }), flags: ["silu"] },
     "depthwise bias relu residual": { numbers: convProblem({ image: [6, 5], filter: [3, 3], channels: [1, 1], groups: 8, padding: 1 }), flags: ["bias", "relu", "residual"] },
     "several tiles": { numbers: convProblem({ b: 2, image: [9, 11], filter: [3, 3], channels: [20, 68], padding: 1 }) },
+    "eights in groups and a rest, bias relu residual": { numbers: convProblem({ b: 2, image: [9, 7], filter: [3, 2], channels: [24, 40], groups: 2, stride: [2, 1], dilation: [1, 2], padding: 1 }), flags: ["bias", "relu", "residual"] },
     ...BENCH_PROBLEMS,
   },
   free: { b: 1, ih: 1, iw: 1, oh: 1, ow: 1, og: 1 },

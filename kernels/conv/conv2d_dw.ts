@@ -1,17 +1,21 @@
 // The descriptors of the gradient of a convolution with respect to its filters: in parts, and their sum.
 import { as, ceilDiv, defineKernel, read, when, write } from "../../src/kernel/define.ts";
 import { libraries } from "../lib/index.ts";
+import { matrixTileVariants } from "../lib/matrix-tile.ts";
 import broadcast from "./conv2d_dw.broadcast.wgsl?raw";
 import channels from "./conv2d_dw.channels.wgsl?raw";
 import depthwise from "./conv2d_dw.depthwise.wgsl?raw";
 import direct from "./conv2d_dw.direct.wgsl?raw";
+import matrix from "./conv2d_dw.matrix.wgsl?raw";
 import naive from "./conv2d_dw.naive.wgsl?raw";
 import tiled from "./conv2d_dw.tiled.wgsl?raw";
 import thin from "./conv2d_dw.thin.wgsl?raw";
 import mergeNaive from "./conv2d_dw_merge.naive.wgsl?raw";
 import mergeVec4 from "./conv2d_dw_merge.vec4.wgsl?raw";
-import { BENCH_PROBLEMS, CONV_DIMS, convFlops, convProblem, type ConvNumbers, deriveChannels, RAGGED_PROBLEMS } from "./problem.ts";
-import { broadcastWidth, isDepthwise, preferVariants } from "./variants.ts";
+import { BENCH_PROBLEMS, CONV_DIMS, type ConvDim, convFlops, convProblem, type ConvNumbers, deriveChannels, RAGGED_PROBLEMS } from "./problem.ts";
+import { broadcastWidth, inEights, isDepthwise, preferVariants } from "./variants.ts";
+
+type PartNumbers = Readonly<Record<ConvDim | "splits", number>>;
 
 /** Every problem of a list, in so many parts. */
 function split<const C extends Readonly<Record<string, { readonly numbers: Omit<ConvNumbers, "ci" | "co">; readonly bench?: boolean }>>>(cases: C, splits: number) {
@@ -55,6 +59,12 @@ export const conv2dDw = defineKernel({
       tiles: { ow: "DEPTH" },
       legal: ({ cg, og }) => cg % 4 === 0 && og % 4 === 0,
     },
+    ...matrixTileVariants({
+      source: matrix,
+      grid: ({ fh, fw, cg, og, groups, splits }: PartNumbers, constant) => [ceilDiv(fh * fw * cg, constant("BM")), ceilDiv(og, constant("BN")) * groups, splits],
+      takes: inEights,
+      tiles: { og: "BN" },
+    }),
     thin: {
       source: thin,
       grid: ({ fh, fw, cg, og, groups, splits }, constant) => [ceilDiv(fh * fw * cg, 4 * constant("WIDTH")), ceilDiv(og, 8) * groups, splits],
@@ -81,7 +91,7 @@ export const conv2dDw = defineKernel({
       legal: ({ cg, og }, traits) => cg % 4 === 0 && og % 4 === 0 && broadcastWidth(traits, traits.subgroupMin),
     },
   },
-  choose: preferVariants(["depthwise", "broadcast", "thin", "direct"], ["depthwise", "tiled", "direct"], "og"),
+  choose: preferVariants<PartNumbers>(["depthwise", "broadcast", "thin", "direct"], ["depthwise", "matrix", "tiled", "direct"], "og", ({ fh, fw, cg }) => fh * fw * cg, ({ groups, splits }) => groups * splits),
   flops: convFlops,
   reference({ x, dy, parts }, n, { round }) {
     const lines = n.b * n.oh;
@@ -111,6 +121,7 @@ export const conv2dDw = defineKernel({
     "more parts than rows": { numbers: { ...convProblem({ image: [4, 9], filter: [3, 2], channels: [1, 8], stride: [1, 2] }), splits: 5 } },
     "depthwise, 4 parts": { numbers: { ...convProblem({ b: 2, image: [5, 9], filter: [3, 3], channels: [1, 1], groups: 8, padding: 1 }), splits: 4 } },
     "several tiles": { numbers: { ...convProblem({ b: 2, image: [5, 7], filter: [3, 3], channels: [20, 68], padding: 1 }), splits: 2 } },
+    "eights in groups and a rest, 3 parts": { numbers: { ...convProblem({ b: 2, image: [9, 17], filter: [3, 2], channels: [24, 72], groups: 2, stride: [2, 1], dilation: [1, 2], padding: 1 }), splits: 3 } },
     ...split(BENCH_PROBLEMS, 16),
   },
   free: { b: 1, ih: 1, iw: 1, oh: 1, ow: 1, og: 1 },

@@ -1,14 +1,16 @@
 // The descriptor of the gradient of a convolution with respect to its images.
 import { ceilDiv, defineKernel, read, when, write } from "../../src/kernel/define.ts";
 import { libraries } from "../lib/index.ts";
+import { matrixTileVariants } from "../lib/matrix-tile.ts";
 import broadcast from "./conv2d_dx.broadcast.wgsl?raw";
 import channels from "./conv2d_dx.channels.wgsl?raw";
 import depthwise from "./conv2d_dx.depthwise.wgsl?raw";
 import direct from "./conv2d_dx.direct.wgsl?raw";
+import matrix from "./conv2d_dx.matrix.wgsl?raw";
 import naive from "./conv2d_dx.naive.wgsl?raw";
 import tiled from "./conv2d_dx.tiled.wgsl?raw";
 import { BENCH_PROBLEMS, CONV_DIMS, type ConvNumbers, convFlops, convProblem, deriveChannels, RAGGED_PROBLEMS, stripCount } from "./problem.ts";
-import { broadcastWidth, isDepthwise, preferVariants } from "./variants.ts";
+import { broadcastWidth, inEights, isDepthwise, preferVariants } from "./variants.ts";
 
 function gcd(p: number, q: number): number {
   return q === 0 ? p : gcd(q, p % q);
@@ -60,6 +62,12 @@ export const conv2dDx = defineKernel({
       tiles: { iw: "DEPTH" },
       legal: ({ cg, og }) => cg % 4 === 0 && og % 4 === 0,
     },
+    ...matrixTileVariants({
+      source: matrix,
+      grid: ({ b, ih, iw, cg, groups, strideH, strideW }: ConvNumbers, constant) => [ceilDiv(b * ceilDiv(ih, strideH) * ceilDiv(iw, strideW), constant("BM")), ceilDiv(cg, constant("BN")), groups * strideH * strideW],
+      takes: inEights,
+      tiles: { cg: "BN" },
+    }),
     broadcast: {
       source: broadcast,
       grid: (n, constant) => [ceilDiv(classStrips(n), constant("WIDTH")), ceilDiv(n.cg, 8), n.groups * n.strideH * n.strideW],
@@ -77,7 +85,7 @@ export const conv2dDx = defineKernel({
       legal: ({ cg, og }, traits) => cg % 4 === 0 && og % 4 === 0 && broadcastWidth(traits, traits.subgroupMin),
     },
   },
-  choose: preferVariants(["depthwise", "broadcast", "direct"], ["depthwise", "tiled", "direct"], "cg"),
+  choose: preferVariants(["depthwise", "broadcast", "direct"], ["depthwise", "matrix", "tiled", "direct"], "cg", ({ b, ih, iw, strideH, strideW }) => b * ceilDiv(ih, strideH) * ceilDiv(iw, strideW), ({ groups, strideH, strideW }) => groups * strideH * strideW),
   flops: convFlops,
   reference({ dy, w, dx, residual }, n, { round, has }) {
     for (let z = 0; z < n.b; z++)
@@ -105,6 +113,7 @@ export const conv2dDx = defineKernel({
     residual: { numbers: convProblem({ image: [7, 6], filter: [3, 3], channels: [8, 12], stride: [2, 1], padding: 1 }), flags: ["residual"] },
     "depthwise residual": { numbers: convProblem({ image: [7, 6], filter: [3, 3], channels: [1, 1], groups: 8, stride: [2, 1], padding: 1 }), flags: ["residual"] },
     "several tiles": { numbers: convProblem({ b: 2, image: [9, 11], filter: [3, 3], channels: [68, 20], padding: 1 }) },
+    "eights in groups and a rest, residual": { numbers: convProblem({ b: 2, image: [9, 17], filter: [3, 2], channels: [40, 24], groups: 2, stride: [2, 1], dilation: [1, 2], padding: 1 }), flags: ["residual"] },
     ...BENCH_PROBLEMS,
   },
   free: { b: 1, ih: 1, iw: 1, oh: 1, ow: 1, og: 1 },

@@ -21,3 +21,6 @@ fn loadRT(at: u32, stride: u32) -> R { return subgroupMatrixLoad<R, col_major>(&
 fn mma(l: L, r: R, sum: C) -> C { return subgroupMatrixMultiplyAccumulate(l, r, sum); }
 // Stores f32: a row takes four elements.
 fn storeC(at: u32, sum: C, stride: u32) { subgroupMatrixStore<row_major>(&staged, at, sum, stride); }
+
+// The end of a short loop, for compilers to unroll.
+fn ended(n: u32) -> u32 { return n; }

@@ -1,7 +1,8 @@
 // The descriptor of matrix multiplication.
-import { ceilDiv, type Choice, type Constants, defineKernel, offersMatrix, read, type Traits, when, write } from "../../src/kernel/define.ts";
+import { ceilDiv, type Choice, defineKernel, read, when, write } from "../../src/kernel/define.ts";
 import { activationOf } from "../../src/kernel/special.ts";
-import { emulatedMatrix, libraries } from "../lib/index.ts";
+import { libraries } from "../lib/index.ts";
+import { chooseMatrixTile, FILLS_A_GPU, matrixTileVariants } from "../lib/matrix-tile.ts";
 import broadcast from "./matmul.broadcast.wgsl?raw";
 import matrix from "./matmul.matrix.wgsl?raw";
 import naive from "./matmul.naive.wgsl?raw";
@@ -23,33 +24,10 @@ function tilesOf({ batch, m, n }: Sizes, tile: number): number {
   return ceilDiv(m, tile) * ceilDiv(n, tile) * batch;
 }
 
-/** Workgroups below which a GPU of some size is not filled, so that smaller tiles are the faster ones. */
-const FILLS_A_GPU = 128;
-
 /** Whether rows of both operands and of C are whole vectors of eight halves. */
 function inEights({ m, n, k }: Sizes, flags: ReadonlySet<string>): boolean {
   return n % 8 === 0 && (flags.has("ta") ? m % 8 === 0 : k % 8 === 0) && (!flags.has("tb") || k % 8 === 0) && k > 0;
 }
-
-/** Bytes of workgroup memory of the matrix variant, as its template declares them. */
-function matrixMemory(constant: Constants): number {
-  const [bm, bn, wn] = [constant("BM"), constant("BN"), constant("WN")];
-  return 16 * Math.max(constant("STAGES") * 5 * (bm + bn), (bm / 64) * (bn / wn) * 16 * (wn / 4 + 1));
-}
-
-const matrixVariant = {
-  source: matrix,
-  params: { BM: [64, 128, 256], BN: [64, 128, 256], WN: [32, 64], STAGES: [1, 2] },
-  dtypes: ["f16"],
-  grid: ({ batch, m, n }: Sizes, constant: Constants) => [ceilDiv(n, constant("BN")), ceilDiv(m, constant("BM")), batch] as const,
-  legal: (numbers: Sizes, { invocations, workgroupMemory }: Traits, flags: ReadonlySet<string>, constant: Constants) => {
-    const [bm, bn, wn, sg] = [constant("BM"), constant("BN"), constant("WN"), constant("SG")];
-    const lanes = (bm / 64) * (bn / wn) * sg;
-    const each = [(4 * bm) / lanes, (4 * bn) / lanes];
-    return inEights(numbers, flags) && lanes <= invocations && each.every((n) => n === 1 || n === 2 || n === 4) && matrixMemory(constant) <= workgroupMemory;
-  },
-  tiles: { m: "BM", n: "BN" },
-} as const;
 
 /** C = act(A · B + bias) + residual for a batch of matrices; a batch of one is shared by all. Sums in f32. */
 export const matmul = defineKernel({
@@ -90,14 +68,12 @@ export const matmul = defineKernel({
       legal: (numbers, { invocations }, flags) => invocations >= 256 && inFours(numbers, flags),
       tiles: { m: "TILE", k: "STEP" },
     },
-    matrix: {
-      ...matrixVariant,
-      needs: ["chromium-experimental-subgroup-matrix", "subgroups"],
-      specialize: { SG: (_numbers, { subgroupMin }) => subgroupMin },
-      legal: (numbers, traits, flags, constant) =>
-        traits.subgroupMin === traits.subgroupMax && [16, 32, 64].includes(traits.subgroupMin) && offersMatrix(traits, { component: "f16", result: "f32", M: 16, N: 16, K: 16 }) && matrixVariant.legal(numbers, traits, flags, constant),
-    },
-    "matrix-emulated": { ...matrixVariant, libraries: emulatedMatrix, standsInFor: "matrix", needs: ["shader-f16"], specialize: { SG: () => 64 } },
+    ...matrixTileVariants({
+      source: matrix,
+      grid: ({ batch, m, n }: Sizes, constant) => [ceilDiv(n, constant("BN")), ceilDiv(m, constant("BM")), batch],
+      takes: inEights,
+      tiles: { m: "BM", n: "BN" },
+    }),
     broadcast: {
       source: broadcast,
       needs: ["subgroups"],
@@ -114,8 +90,7 @@ export const matmul = defineKernel({
     if (barriers === "dear") return [{ variant: "broadcast" }, { variant: "register" }, { variant: "scalar" }];
     const big = tilesOf(numbers, 128) >= FILLS_A_GPU;
     const tiled = big ? ["tile128", "tile64"] : ["tile64"];
-    const matrices: readonly Choice[] = big ? [{ variant: "matrix", params: { BM: 128, BN: 128 } }, { variant: "matrix", params: { BM: 128, BN: 128, STAGES: 1 } }, { variant: "matrix" }] : [{ variant: "matrix" }];
-    return [...matrices, ...tiled.map((variant) => ({ variant, params: { UNROLL: 1 } })), { variant: "register" }, { variant: "scalar" }];
+    return [...chooseMatrixTile(numbers.m, numbers.n, numbers.batch), ...tiled.map((variant) => ({ variant, params: { UNROLL: 1 } })), { variant: "register" }, { variant: "scalar" }];
   },
   flops: ({ batch, m, n, k }) => 2 * batch * m * n * k,
   builtins: { exp: 16, division: 2, erf: 1 },

@@ -83,7 +83,7 @@ test("every form of what multiplies subgroup matrices compiles, and stand-ins ar
       }
     }
   }
-  expect([...compiled]).toContain("matmul.matrix f16 +bias+residual+silu+ta+tb BM=128 BN=128 SG=32");
+  expect([...compiled]).toEqual(expect.arrayContaining(["matmul.matrix f16 +bias+residual+silu+ta+tb BM=128 BN=128 SG=32", "conv2d.matrix f16 +bias+relu+residual BM=128 BN=128 SG=32", "conv2d_dx.matrix f16 BM=128 BN=128 SG=32", "conv2d_dw.matrix f16 BM=128 BN=128 SG=32"]));
 });
 
 test("every template has an owner", () => {
