@@ -69,8 +69,9 @@ export { PROBE_DEFAULTS, PROBE_SCHEMA, probe, type LinearReport, type MethodRepo
 export { openTrained, type Trained } from "./analysis/trained.ts";
 export { type Estimate } from "./analysis/bootstrap.ts";
 export { fitLinearProbe, foldGroups, type Folds, type LinearProbe } from "./analysis/linear-probe.ts";
-export { fitLogistic, predictLogistic, type LabelledRows, type LogisticModel } from "./analysis/logistic.ts";
-export { countConfusion, scoreClasses, scoreConfusion, scorePredictions, type ClassScores, type Scores } from "./analysis/scores.ts";
+export { fitLogistic, predictLogistic, type LogisticModel } from "./analysis/logistic.ts";
+export type { LabelledRows } from "./model/neighbours.ts";
+export { countConfusion, scoreClasses, scoreConfusion, scorePredictions, type ClassScores, type Scores } from "./model/scores.ts";
 export { clusterByKMeans, type KMeans, type KMeansOptions } from "./analysis/kmeans.ts";
 export { comparePartitions, type Agreement } from "./analysis/agreement.ts";
 

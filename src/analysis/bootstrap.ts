@@ -1,6 +1,6 @@
 // Intervals by the bootstrap over spatial blocks: neighbouring patches share tissue, so blocks are drawn, never patches.
 import { keyOfSeed, randomStream } from "../kernel/rng.ts";
-import { scoreConfusion, type Scores } from "./scores.ts";
+import { scoreConfusion, type Scores } from "../model/scores.ts";
 
 /** A number with its 95 % interval. */
 export interface Estimate {

@@ -1,6 +1,7 @@
 // A linear probe: logistic regression whose strength of regularisation is chosen by validation inside the training rows, by whole groups.
-import { fitLogistic, fitLogisticPath, predictLogistic, type LabelledRows, type LogisticModel } from "./logistic.ts";
-import { scorePredictions } from "./scores.ts";
+import type { LabelledRows } from "../model/neighbours.ts";
+import { fitLogistic, fitLogisticPath, predictLogistic, type LogisticModel } from "./logistic.ts";
+import { scorePredictions } from "../model/scores.ts";
 
 /** From strong to weak, so that each fit begins at the one before. */
 export const STRENGTHS: readonly number[] = [1, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001];

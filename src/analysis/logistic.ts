@@ -1,15 +1,5 @@
 // Multinomial logistic regression with an L2 penalty and balanced classes: the linear probe's model, fitted by preconditioned L-BFGS in f64.
-
-/** Rows of features with their classes. */
-export interface LabelledRows {
-  /** [count, channels] */
-  readonly values: Float32Array;
-  /** [count] from 0 to classes - 1. */
-  readonly labels: Int32Array;
-  readonly count: number;
-  readonly channels: number;
-  readonly classes: number;
-}
+import type { LabelledRows } from "../model/neighbours.ts";
 
 export interface LogisticModel {
   readonly classes: number;

@@ -1,5 +1,5 @@
 // Looking patches up: for a patch, those of other brains whose features point in the most similar direction.
-import { compareRows, normaliseRows } from "./knn.ts";
+import { compareRows, normaliseRows } from "../model/neighbours.ts";
 
 export interface Nearest {
   /** [queries, k] rows of the bank, nearest first. */

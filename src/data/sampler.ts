@@ -14,6 +14,8 @@ export interface SamplerOptions {
   readonly radiusMm: number;
   /** Ids of brains whose samples are never drawn. */
   readonly holdOut?: readonly string[];
+  /** Indices of sections whose samples are never drawn. */
+  readonly holdOutSections?: ReadonlySet<number>;
 }
 
 export interface Batch {
@@ -40,13 +42,13 @@ function checkCount(name: string, value: number, least: number): void {
   if (!Number.isInteger(value) || value < least) throw new UserError(EXIT_CODES.config, `sampler: ${name} ${value}, expected a whole number from ${least}; correct the configuration`);
 }
 
-/** Members after leaving brains out. Errors: UserError 2 for a brain that is not there, 65 where nothing is left. */
-export function selectMembers(dataset: Dataset, holdOut: readonly string[]): Uint32Array<ArrayBuffer> {
+/** Members after leaving brains and sections out. Errors: UserError 2 for a brain that is not there, 65 where nothing is left. */
+export function selectMembers(dataset: Dataset, holdOut: readonly string[], holdOutSections?: ReadonlySet<number>): Uint32Array<ArrayBuffer> {
   const brains = dataset.brains.map(({ id }) => id);
   for (const brain of holdOut) {
     if (!brains.includes(brain)) throw new UserError(EXIT_CODES.usage, `hold-out: unknown brain "${brain}"${didYouMean(brain, brains)}, expected one of ${brains.join(", ")}; correct the name`);
   }
-  const kept = dataset.sections.map(({ brain }) => !holdOut.includes(brain));
+  const kept = dataset.sections.map(({ brain }, index) => !holdOut.includes(brain) && !holdOutSections?.has(index));
   const members = new Uint32Array(dataset.samples.count);
   let count = 0;
   for (let i = 0; i < members.length; i++) if (kept[dataset.samples.section[i]!]) members[count++] = i;
@@ -76,7 +78,7 @@ export function createSampler(dataset: Dataset, options: SamplerOptions): Sample
   checkCount("seed", options.seed, 0);
   if (!(radiusMm > 0 && Number.isFinite(radiusMm))) throw new UserError(EXIT_CODES.config, `sampler: radius ${radiusMm}, expected a number of mm above 0; correct the configuration`);
   const key = keyOfSeed(options.seed);
-  const members = selectMembers(dataset, options.holdOut ?? []);
+  const members = selectMembers(dataset, options.holdOut ?? [], options.holdOutSections);
   const index = indexNeighbours(dataset.samples, members, radiusMm);
   const batches = Math.ceil(members.length / groupsPerBatch);
 

@@ -28,9 +28,9 @@ export async function parseConfigFile(bytes: Uint8Array, name: string): Promise<
   // JSON is YAML too, and read as such it has lines, and keys that are given twice are seen.
   const { LineCounter, isAlias, isMap, isScalar, isSeq, parseDocument } = await import("yaml");
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, version: "1.2" });
+  const parsed = parseDocument(text, { lineCounter: lines, prettyErrors: false, version: "1.2" });
   const lineAt = (offset: number | undefined) => lines.linePos(offset ?? 0).line;
-  const mistakes = [...document.errors, ...document.warnings].map(({ pos, message }) => ({ line: lineAt(pos[0]), what: explain(message) }));
+  const mistakes = [...parsed.errors, ...parsed.warnings].map(({ pos, message }) => ({ line: lineAt(pos[0]), what: explain(message) }));
   const settings = new Map<string, Json>();
   const found = new Map<string, number>();
 
@@ -42,7 +42,7 @@ export async function parseConfigFile(bytes: Uint8Array, name: string): Promise<
   };
   const toJson = (node: Scalar | YAMLSeq, line: number): Json => {
     try {
-      return node.toJS(document, { maxAliasCount: MOST_ALIASES }) as Json;
+      return node.toJS(parsed, { maxAliasCount: MOST_ALIASES }) as Json;
     } catch (error) {
       mistakes.push({ line, what: explain(error instanceof Error ? error.message : String(error)) });
       return null;
@@ -50,7 +50,7 @@ export async function parseConfigFile(bytes: Uint8Array, name: string): Promise<
   };
   const walk = (node: unknown, prefix: string, at: number): void => {
     // An alias may stand for a value; groups within groups by alias could be endless.
-    const target = isAlias(node) ? node.resolve(document) : node;
+    const target = isAlias(node) ? node.resolve(parsed) : node;
     if (isMap(target)) {
       if (isAlias(node)) mistakes.push({ line: at, what: `${prefix}: the alias of a group, expected its settings written out` });
       else for (const { key, value } of target.items) {
@@ -67,7 +67,7 @@ export async function parseConfigFile(bytes: Uint8Array, name: string): Promise<
       if (value !== null) mistakes.push({ line: at, what: `${isSeq(target) ? "a list" : JSON.stringify(value)}, expected settings such as loss.tau: 0.2` });
     } else take(prefix, value, at);
   };
-  if (document.errors.length === 0) walk(document.contents, "", 1);
+  if (parsed.errors.length === 0) walk(parsed.contents, "", 1);
   if (mistakes.length > 0) {
     const told = mistakes.sort((a, b) => a.line - b.line).map(({ line, what }) => `${name}:${line}: ${what}`);
     throw new UserError(EXIT_CODES.config, told.length === 1 ? told[0]! : `${name}: ${told.length} mistakes`, told.length === 1 ? [] : told);

@@ -70,6 +70,10 @@ export const FIELDS = {
   "augment.blur": rule([0.3, 1.5], "standard deviation of a Gaussian blur, px", range(0, 4)),
   "augment.blurShare": rule(0.5, "share of patches that are blurred", between(0, 1)),
   "augment.noise": rule(0.3, "standard deviation of added noise, at most, in those of the data", between(0, 10)),
+  "validate.every": rule(null, "steps between validations on what is held out; null: none", orNull(between(1, 1e9, true))),
+  "validate.label": rule(null, "label column that nearest neighbours are asked for; null: none", orNull((value) => (typeof value === "string" && value !== "" ? undefined : "expected a column's name"))),
+  "validate.samples": rule(512, "places held out that are looked at, and labelled training places to compare them with, at most", between(2, 1e6, true)),
+  "validate.share": rule(0.1, "without brains held out: share of the sections that validation keeps from training, one at least", between(0, 0.9)),
   "checkpoint.every": rule(100, "steps between checkpoints", between(1, 1e9, true)),
   "checkpoint.keep": rule(3, "checkpoints kept", between(1, 1000, true)),
 } as const satisfies Record<string, Rule>;
@@ -118,6 +122,7 @@ export interface TrainConfig {
     readonly blurShare: number;
     readonly noise: number;
   };
+  readonly validate: { readonly every: number | null; readonly label: string | null; readonly samples: number; readonly share: number };
   readonly checkpoint: { readonly every: number; readonly keep: number };
 }
 

@@ -6,11 +6,12 @@ import { cropWindows, loadSections, type SectionCache } from "../data/sections.t
 import { loadFloat32, storeFloat32, type StoredTensor } from "../data/tensors.ts";
 import type { Engine } from "../engine/engine.ts";
 import { f32 } from "../engine/engine.ts";
-import type { PlanStatistics } from "../engine/plan.ts";
+import { problemKey, type Plan, type PlanStatistics } from "../engine/plan.ts";
 import type { Timeline } from "../engine/timing.ts";
 import type { Tensor } from "../engine/trace.ts";
 import { EXIT_CODES, UserError } from "../errors.ts";
 import type { Files } from "../files.ts";
+import type { Blueprint } from "../kernel/blueprint.ts";
 import { normalise } from "../ops/image.ts";
 import { flattenSettings, resolveConfig, type TrainConfig } from "./config.ts";
 import { windowOptions } from "./objective.ts";
@@ -18,9 +19,8 @@ import { bindParameters, createWeights, describeModel, type DeviceWeights } from
 import { encode, encodeWithMaps, presetOf, project, type Preset } from "./presets.ts";
 import type { Weights } from "./weights.ts";
 
-/** An encoder on a device, ready for patches. */
-export interface Embedder {
-  readonly config: TrainConfig;
+/** A plan of an encoder. */
+export interface EncoderPlan {
   /** Channels of a feature vector. */
   readonly channels: number;
   /** [count, patch, patch, 1] intensities as `cropWindows` gives them → [count, channels]. Any count. */
@@ -35,7 +35,14 @@ export interface Embedder {
   /** Begin and end of every command for one whole batch of patches. */
   timeline(patches: Float32Array): Promise<Timeline>;
   readonly statistics: PlanStatistics;
+  /** JSON of [problem, blueprint] pairs: the kernels in use. */
+  readonly pinned: readonly string[];
   dispose(): void;
+}
+
+/** An encoder on a device, ready for patches. */
+export interface Embedder extends EncoderPlan {
+  readonly config: TrainConfig;
 }
 
 /**
@@ -48,26 +55,44 @@ export async function createEmbedder(engine: Engine, weights: Weights, batch: nu
   const { patch, mean, deviation } = config.data;
   if (mean === null || deviation === null) throw new UserError(EXIT_CODES.badData, "weights: data.mean and data.deviation are missing in their configuration", ["Use the model.safetensors of a finished run."]);
   const device = createWeights(engine, describePreset(preset, patch), config.seed);
-  let looked: { readonly heads: number; readonly grid: readonly [number, number] } | undefined;
   const build = async () => {
     loadWeights(engine, device, weights);
-    return engine.plan(
-      ({ x }): Readonly<Record<string, Tensor>> => {
-        const { h, maps } = encodeWithMaps(preset, bindParameters(device, config.precision), normalise(x, mean, deviation), { training: false });
-        if (!attention) return { h };
-        const found = maps?.();
-        if (!found) throw new UserError(EXIT_CODES.usage, `attention: the encoder ${preset.name} has none, expected one that ends in attention; transformers do, and convolutional ones trained with model.pool=attention`);
-        looked = { heads: found.weights.shape[1] ?? 0, grid: found.grid };
-        return { h, maps: found.weights };
-      },
-      { x: f32(batch, patch, patch, 1) },
-      { label: `embed ${preset.name}` },
-    );
+    return planEncoder(engine, config, device, batch, { attention });
   };
   const plan = await build().catch((cause: unknown) => {
     freeWeights(engine, device);
     throw cause;
   });
+  return {
+    ...plan,
+    config,
+    dispose() {
+      plan.dispose();
+      freeWeights(engine, device);
+    },
+  };
+}
+
+/**
+ * The inference plan over weights that are on a device already: each run reads them as they are then. Disposing of it leaves the weights.
+ * Throws UserError 2 where `attention` is wanted of an encoder that does not end in it.
+ */
+export async function planEncoder(engine: Engine, config: TrainConfig, device: DeviceWeights, batch: number, { attention = false, pinned = new Map() }: { readonly attention?: boolean; readonly pinned?: ReadonlyMap<string, Blueprint> } = {}): Promise<EncoderPlan> {
+  const preset = presetOf(config);
+  const { patch, mean, deviation } = config.data;
+  let looked: { readonly heads: number; readonly grid: readonly [number, number] } | undefined;
+  const plan = await engine.plan(
+    ({ x }): Readonly<Record<string, Tensor>> => {
+      const { h, maps } = encodeWithMaps(preset, bindParameters(device, config.precision), normalise(x, mean!, deviation!), { training: false });
+      if (!attention) return { h };
+      const found = maps?.();
+      if (!found) throw new UserError(EXIT_CODES.usage, `attention: the encoder ${preset.name} has none, expected one that ends in attention; transformers do, and convolutional ones trained with model.pool=attention`);
+      looked = { heads: found.weights.shape[1] ?? 0, grid: found.grid };
+      return { h, maps: found.weights };
+    },
+    { x: f32(batch, patch, patch, 1) },
+    { label: `embed ${preset.name}`, pinned },
+  );
   const size = patch * patch;
   const places = looked ? looked.heads * looked.grid[0] * looked.grid[1] : 0;
   const runAll = async (patches: Float32Array, count: number) => {
@@ -85,17 +110,20 @@ export async function createEmbedder(engine: Engine, weights: Weights, batch: nu
     return { h, maps };
   };
   return {
-    config,
     channels: preset.width,
     statistics: plan.statistics,
+    pinned: listPinned(plan),
     timeline: (patches) => plan.timeline({ x: patches }),
     run: async (patches, count) => (await runAll(patches, count)).h,
     ...(looked ? { attention: { heads: looked.heads, grid: looked.grid, run: runAll } } : {}),
-    dispose() {
-      plan.dispose();
-      freeWeights(engine, device);
-    },
+    dispose: () => plan.dispose(),
   };
+}
+
+/** JSON of [problem, blueprint] pairs: the kernels that a plan uses, each once. */
+export function listPinned({ program, blueprints }: Plan): string[] {
+  const dispatches = program.nodes.filter((node) => node.kind === "dispatch");
+  return [...new Set(dispatches.map((node, i) => JSON.stringify([problemKey(node), blueprints[i]])))];
 }
 
 /** Everything that a preset's parameters are, for patches of a size. */

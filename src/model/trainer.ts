@@ -12,11 +12,13 @@ import { createBatches } from "./batches.ts";
 import { writeCard } from "./card.ts";
 import { saveCheckpoint, startCheckpoints } from "./checkpoint.ts";
 import { FREE_ON_RESUME, type TrainConfig } from "./config.ts";
+import type { EncoderPlan } from "./embed.ts";
 import { resolveScales } from "./objective.ts";
 import { createPace } from "./pace.ts";
 import { createRun, resumeRun, RUN_FILES, type MetricsRecord, type Run } from "./run.ts";
 import { checkContinuation, type TrainState } from "./state.ts";
 import { buildTrainingStep, modelDefinition, type StepMetrics, type TrainingStep } from "./training.ts";
+import { choosePlaces, describeValidation, holdOutSections, validate, validationBatch } from "./validation.ts";
 import { writeWeights } from "./weights.ts";
 
 export interface TrainOptions {
@@ -87,6 +89,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const { engine, files, dataset } = options;
   const note = options.onNote ?? (() => {});
   const cache = loadSections(dataset, files);
+  const kept = holdOutSections(dataset, options.config);
   const drawing = (config: TrainConfig) =>
     createSampler(dataset, {
       seed: config.seed,
@@ -94,11 +97,13 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       groupsPerBatch: config.batch.groups,
       radiusMm: config.batch.radiusMm!,
       holdOut: config.holdOut,
+      holdOutSections: kept,
     });
   // The extent is measured over what training may see; a first sampler with any radius tells which samples those are.
   const members = drawing({ ...options.config, batch: { ...options.config.batch, radiusMm: 1 } }).members;
   const config = await resolveScales(options.config, dataset, cache, members);
   const sampler = drawing(config);
+  const places = config.validate.every === null ? undefined : choosePlaces(dataset, config, members);
   const plainConfig = toJson(config);
   const hashes = { config: hashJson(plainConfig), data: dataset.hash, model: hashJson(modelDefinition(config)) };
 
@@ -108,10 +113,12 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const run: Run = resumed?.run ?? (await createRun(files, options.out, { config: plainConfig, environment: options.environment, force: options.force ?? false }));
   const state = resumed?.checkpoint?.state;
   let step: TrainingStep | undefined;
+  let encoder: EncoderPlan | undefined;
   /** Step of the newest whole checkpoint. */
   let saved = state?.step;
   try {
     const drawn = config.batch.groups * config.batch.groupSize;
+    if (kept.size > 0) note(`validation: held out from training: ${Array.from(kept, (i) => dataset.sections[i]!.id).join(", ")}`);
     if (members.length < drawn) note(`warning: ${members.length} places to train on are fewer than the ${drawn} of a batch: places come several times in each; a smaller batch.groups avoids that`);
     if (resumed) {
       resumed.checkpoint?.skipped.forEach((line) => note(`resume: passed over ${line}`));
@@ -120,9 +127,10 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     }
     const pinned = new Map((state?.blueprints ?? []).map((text) => JSON.parse(text) as [string, Blueprint]));
     step = await buildTrainingStep(engine, config, pinned);
+    if (places) encoder = await step.encoder(validationBatch(config.data.patch));
+    const blueprints = [...new Set([...step.pinned, ...(encoder?.pinned ?? [])])];
     if (state) {
-      const kept = new Set(step.pinned);
-      const lost = state.blueprints.filter((text) => !kept.has(text)).length;
+      const lost = state.blueprints.filter((text) => !blueprints.includes(text)).length;
       if (lost > 0) note(`resume: ${lost} of ${state.blueprints.length} kernels of the checkpoint do not fit this device or build; others take their place, so the bits will differ`);
       step.restore(loadTensors(state));
     }
@@ -138,7 +146,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       cursor: batches.cursorOf(done),
       skippedInARow,
       metricsOffset: run.metricsSize,
-      blueprints: step!.pinned,
+      blueprints,
       environment: run.environment,
     });
     let last: StepMetrics | undefined;
@@ -174,6 +182,11 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       next?.catch(() => undefined); // reported when it is awaited
       last = await running;
       done++;
+      const validated = encoder && places && (done % config.validate.every! === 0 || done === config.steps) ? await validate(encoder, dataset, cache, config, places) : undefined;
+      if (validated) {
+        last = { ...last, ...validated };
+        note(`step ${done}: ${describeValidation(validated)}`);
+      }
       pending.push({ step: done, ...last });
       skippedInARow = last.skipped ? skippedInARow + 1 : 0;
       if (last.skipped) note(`step ${done}: a gradient is not finite; the step is skipped (${skippedInARow} in a row)`);
@@ -197,7 +210,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       });
       if (pending.length >= FLUSH_EVERY) await flush();
       // Before the checkpoint: an event written after it would be missing where the run is killed in between.
-      if (done % eventsEvery(config.steps) === 0 || done === config.steps) await run.appendScalars(done, Date.now() / 1000, scalarsOf(last));
+      if (validated || done % eventsEvery(config.steps) === 0 || done === config.steps) await run.appendScalars(done, Date.now() / 1000, scalarsOf(last));
       if (done % config.checkpoint.every === 0 && done < config.steps) {
         await flush();
         await saveCheckpoint(files, run.checkpoints, await snapshot(), config.checkpoint.keep, card());
@@ -226,6 +239,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   } catch (error) {
     throw withRemedy(error, saved);
   } finally {
+    encoder?.dispose();
     step?.dispose();
     await run.release();
   }

@@ -1,7 +1,7 @@
 // One optimizer step: augment → encode → project → loss → gradients → update, everything on the device, in one plan or by gradient caching.
 import type { JsonObject } from "../data/json.ts";
 import { f32, i32, u32, type Engine } from "../engine/engine.ts";
-import { problemKey, type PlanStatistics } from "../engine/plan.ts";
+import type { PlanStatistics } from "../engine/plan.ts";
 import type { Timeline } from "../engine/timing.ts";
 import { scope, sizeOf, type Tensor } from "../engine/trace.ts";
 import { EXIT_CODES, UserError } from "../errors.ts";
@@ -12,7 +12,7 @@ import { spatialNce } from "../ops/spatial-nce.ts";
 import { batchSizes, type HostBatch } from "./batches.ts";
 import { buildCachedStep, type StepRunner } from "./cached-step.ts";
 import type { TrainConfig } from "./config.ts";
-import { describePreset } from "./embed.ts";
+import { describePreset, listPinned, planEncoder, type EncoderPlan } from "./embed.ts";
 import { encode, presetOf, project } from "./presets.ts";
 import { warmupCosine } from "./schedule.ts";
 import { applyStep, augment, bindForTraining, createStepState, imageInputs, imageValues, LOSS_SCALE, lossOptions, placeGradients, type StepState } from "./step-parts.ts";
@@ -50,6 +50,8 @@ export interface TrainingStep {
   /** Everything that decides the next step. */
   snapshot(): Promise<Map<string, HostTensor>>;
   restore(tensors: ReadonlyMap<string, Float32Array>): void;
+  /** An inference plan for batches of so many patches over the weights as they are at each of its runs; its owner disposes of it before the step. */
+  encoder(batch: number): Promise<EncoderPlan>;
   /** Parameters and running statistics. */
   weights(): Promise<Map<string, HostTensor>>;
   /** Passes, memory and dispatches as text. */
@@ -139,9 +141,7 @@ export async function buildTrainingStep(engine: Engine, config: TrainConfig, pin
   return {
     statistics: runner.statistics,
     parameters: weights.count,
-    pinned: runner.plans
-      .flatMap(({ program, blueprints }) => program.nodes.filter((node) => node.kind === "dispatch").map((node, i) => JSON.stringify([problemKey(node), blueprints[i]])))
-      .filter((text, i, all) => all.indexOf(text) === i),
+    pinned: [...new Set(runner.plans.flatMap(listPinned))],
     async run(batch, step) {
       const { learningRate, hyper } = schedule(step);
       const out = await runner.run(batch, step, hyper);
@@ -157,6 +157,7 @@ export async function buildTrainingStep(engine: Engine, config: TrainConfig, pin
     },
     timeline: (batch, step) => runner.timeline(batch, step, schedule(step).hyper),
     waited: () => runner.waited(),
+    encoder: (batch) => planEncoder(engine, config, weights, batch, { pinned }),
     snapshot: () => read(state.kept),
     weights: () => read([...weights.parameters, ...weights.statistics]),
     restore(tensors) {

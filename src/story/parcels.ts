@@ -1,7 +1,7 @@
 // Parcels: what clusters form in the features without any label, and how far they are the true areas.
 import { comparePartitions, crossTabulate, type Agreement } from "../analysis/agreement.ts";
 import { clusterByKMeans } from "../analysis/kmeans.ts";
-import { normaliseRows } from "../analysis/knn.ts";
+import { normaliseRows } from "../model/neighbours.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Embeddings } from "../data/embeddings.ts";
 

@@ -1,7 +1,7 @@
 // Intervals over blocks: nothing varies where nothing differs, blocks are drawn whole, differences are paired, and guesses score as drawn guesses do.
 import { expect, test } from "vitest";
 import { bootstrap, estimate, estimateDifference, tabulate, tabulateGuesses } from "../../src/analysis/bootstrap.ts";
-import { scorePredictions } from "../../src/analysis/scores.ts";
+import { scorePredictions } from "../../src/model/scores.ts";
 import { keyOfSeed, randomStream } from "../../src/kernel/rng.ts";
 
 const BLOCKS = 40;

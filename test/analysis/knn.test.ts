@@ -1,6 +1,6 @@
 // Nearest neighbours against a search that sorts everything, and in cases where the vote is even.
 import { expect, test } from "vitest";
-import { classifyByNeighbours } from "../../src/analysis/knn.ts";
+import { classifyByNeighbours } from "../../src/model/neighbours.ts";
 import { keyOfSeed, randomStream } from "../../src/kernel/rng.ts";
 
 test("votes as a full sort does, whatever the lengths of the vectors", () => {

@@ -1,9 +1,10 @@
 // Logistic regression against differences of its loss, a case that is solved by hand, and its own optimality; the linear probe on labels that mean nothing.
 import { expect, test } from "vitest";
-import { chooseNeighbours, classifyByNeighbours } from "../../src/analysis/knn.ts";
+import { chooseNeighbours } from "../../src/analysis/knn.ts";
+import { classifyByNeighbours, type LabelledRows } from "../../src/model/neighbours.ts";
 import { fitLinearProbe, foldGroups } from "../../src/analysis/linear-probe.ts";
-import { balanceClasses, fitLogistic, fitLogisticPath, logisticObjective, predictLogistic, type LabelledRows } from "../../src/analysis/logistic.ts";
-import { scorePredictions } from "../../src/analysis/scores.ts";
+import { balanceClasses, fitLogistic, fitLogisticPath, logisticObjective, predictLogistic } from "../../src/analysis/logistic.ts";
+import { scorePredictions } from "../../src/model/scores.ts";
 import { keyOfSeed, randomStream } from "../../src/kernel/rng.ts";
 
 /** Gaussian clouds, one a class, `distance` deviations apart from the origin in directions of their own; brains shift them all. */

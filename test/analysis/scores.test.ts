@@ -1,6 +1,6 @@
 // Scores against values computed by hand.
 import { expect, test } from "vitest";
-import { countConfusion, scoreClasses, scoreConfusion, scorePredictions } from "../../src/analysis/scores.ts";
+import { countConfusion, scoreClasses, scoreConfusion, scorePredictions } from "../../src/model/scores.ts";
 
 const truth = [0, 0, 0, 0, 1, 1, 1, 2, 2, 2];
 const predicted = [0, 0, 0, 1, 1, 1, 0, 2, 1, 1];

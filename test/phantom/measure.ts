@@ -1,7 +1,7 @@
 // How hard a phantom is: its areas by grey level, by intensity statistics and by true laminar profiles, the last brain held out.
 import { describeIntensity, INTENSITY_CHANNELS, measureRange } from "../../src/analysis/intensity.ts";
 import { fitLogistic, predictLogistic } from "../../src/analysis/logistic.ts";
-import { scorePredictions } from "../../src/analysis/scores.ts";
+import { scorePredictions } from "../../src/model/scores.ts";
 import { cropWindows, loadSections } from "../../src/data/sections.ts";
 import { createMemoryFiles } from "../../src/host/files-memory.ts";
 import { PHANTOM_AREAS } from "../../src/phantom/areas.ts";
