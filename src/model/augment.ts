@@ -53,10 +53,14 @@ export function drawViews(config: TrainConfig, step: number, view: number, count
     const gamma = evenInLog(augment.gamma);
     const offset = signed(augment.offset);
     const noise = augment.noise * random.uniform();
-    views.adjust.set([gain / unit, mean * (1 - gain) + offset * deviation, gamma, noise * deviation], 4 * i);
     const blurred = random.uniform() < augment.blurShare;
     const sigma = within(augment.blur);
     views.blur[i] = blurred ? sigma : 0;
+    // Density is concentration times absorption (Beer and Lambert), so more stain is a factor about the density of glass, which is 0, and stain that is
+    // everywhere adds to all of it (Tellez et al. 2018, for one channel). It comes before the contrast, which turns about the mean.
+    const stain = evenInLog(augment.stain);
+    const shift = signed(augment.stainShift);
+    views.adjust.set([(gain * stain) / unit, mean * (1 - gain) + (gain * shift) / unit + offset * deviation, gamma, noise * deviation], 4 * i);
   }
   return views;
 }

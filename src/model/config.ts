@@ -21,6 +21,8 @@ const flag = (value: unknown) => (typeof value === "boolean" ? undefined : "expe
 const range = (least: number, most: number) => (value: unknown) =>
   Array.isArray(value) && value.length === 2 && value.every((v) => between(least, most)(v) === undefined) && value[0] <= value[1] ? undefined : `expected [low, high] within ${least} and ${most}`;
 const names = (value: unknown) => (Array.isArray(value) && value.every((v) => typeof v === "string") ? undefined : "expected a list of names");
+const shares = (value: unknown) =>
+  Array.isArray(value) && value.every((v, i) => between(0, 1)(v) === undefined && (i === 0 || v > value[i - 1])) ? undefined : "expected rising shares from 0 to 1, such as [0.6, 0.8]";
 const rule = (value: Json, doc: string, check: Rule["check"]): Rule => ({ value, doc, check });
 
 /** Every field by its dotted key. The defaults marked [g] in docs are guesses: the published recipe could not be obtained. */
@@ -54,6 +56,10 @@ export const FIELDS = {
   "optimizer.name": rule("adamw", "optimizer", oneOf("adamw", "sgd")),
   "optimizer.learningRate": rule(null, "peak learning rate; null: the preset's own for AdamW", orNull(between(0, 10))),
   "optimizer.warmup": rule(0.05, "share of the steps in which the rate rises", between(0, 1)),
+  "optimizer.schedule": rule("cosine", "how the rate goes on: cosine, linear, step (times decay at each milestone), constant", oneOf("cosine", "linear", "step", "constant")),
+  "optimizer.floor": rule(0, "cosine, linear: where the rate ends, as a share of its peak", between(0, 1)),
+  "optimizer.milestones": rule([0.6, 0.8], "step: shares of the steps at which the rate falls", shares),
+  "optimizer.decay": rule(0.1, "step: what the rate is multiplied with there", between(0, 1)),
   "optimizer.weightDecay": rule(0.05, "decoupled weight decay", between(0, 10)),
   "optimizer.beta1": rule(0.9, "AdamW: decay of the first moment", between(0, 0.999999)),
   "optimizer.beta2": rule(0.999, "AdamW: decay of the second moment", between(0, 0.999999)),
@@ -67,6 +73,8 @@ export const FIELDS = {
   "augment.gain": rule([0.7, 1.4], "contrast about the mean times a factor, even in its logarithm", range(0.1, 10)),
   "augment.gamma": rule([0.8, 1.25], "intensities, as multiples of the mean, to a power, even in its logarithm", range(0.1, 10)),
   "augment.offset": rule(0.3, "intensities plus up to this many standard deviations of the data", between(0, 10)),
+  "augment.stain": rule([1, 1], "concentration of the stain times a factor, even in its logarithm: density about that of glass; [1, 1]: none", range(0.1, 10)),
+  "augment.stainShift": rule(0, "density of the ground plus up to this, as of unspecific stain; 1 is black", between(0, 1)),
   "augment.blur": rule([0.3, 1.5], "standard deviation of a Gaussian blur, px", range(0, 4)),
   "augment.blurShare": rule(0.5, "share of patches that are blurred", between(0, 1)),
   "augment.noise": rule(0.3, "standard deviation of added noise, at most, in those of the data", between(0, 10)),
@@ -103,6 +111,10 @@ export interface TrainConfig {
     readonly name: "adamw" | "sgd";
     readonly learningRate: number;
     readonly warmup: number;
+    readonly schedule: "cosine" | "linear" | "step" | "constant";
+    readonly floor: number;
+    readonly milestones: readonly number[];
+    readonly decay: number;
     readonly weightDecay: number;
     readonly beta1: number;
     readonly beta2: number;
@@ -118,6 +130,8 @@ export interface TrainConfig {
     readonly gain: readonly [number, number];
     readonly gamma: readonly [number, number];
     readonly offset: number;
+    readonly stain: readonly [number, number];
+    readonly stainShift: number;
     readonly blur: readonly [number, number];
     readonly blurShare: number;
     readonly noise: number;
@@ -161,6 +175,10 @@ export function resolveConfig(settings: Readonly<Record<string, unknown>>, where
   if (wrong.length === 0) {
     const preset = presetOf(config);
     if (config.data.patch % preset.multiple) blame("data.patch", `${config.data.patch}, expected a multiple of ${preset.multiple} for the preset ${preset.name}`);
+    const { stain, stainShift } = config.augment;
+    // Grey levels are no concentrations, and normalised sections have lost where glass is.
+    if ((stain[0] !== 1 || stain[1] !== 1 || stainShift > 0) && (config.data.intensity !== "density" || config.data.normalise !== "none"))
+      blame(stainShift > 0 ? "augment.stainShift" : "augment.stain", "set, expected data.intensity=density and data.normalise=none with it");
     if (config.loss.kernel === "views" && config.batch.views !== 2) blame("batch.views", `${config.batch.views}, expected 2 with loss.kernel views`);
     const patches = config.batch.groups * config.batch.groupSize;
     if (config.batch.micro !== null && patches % config.batch.micro) blame("batch.micro", `${config.batch.micro}, expected a divisor of the ${patches} patches of a batch, which are batch.groups · batch.groupSize`);

@@ -14,7 +14,7 @@ import { buildCachedStep, type StepRunner } from "./cached-step.ts";
 import type { TrainConfig } from "./config.ts";
 import { describePreset, listPinned, planEncoder, type EncoderPlan } from "./embed.ts";
 import { encode, presetOf, project } from "./presets.ts";
-import { warmupCosine } from "./schedule.ts";
+import { scheduleAt } from "./schedule.ts";
 import { applyStep, augment, bindForTraining, createStepState, imageInputs, imageValues, LOSS_SCALE, lossOptions, placeGradients, type StepState } from "./step-parts.ts";
 
 /** What a step reports. A skipped step changed no weight, moment, count or running statistic. */
@@ -124,7 +124,7 @@ export async function buildTrainingStep(engine: Engine, config: TrainConfig, pin
   /** What varies from step to step besides the batch. */
   const schedule = (step: number) => {
     const { optimizer } = config;
-    const learningRate = optimizer.learningRate * warmupCosine(step, config.steps, optimizer.warmup);
+    const learningRate = optimizer.learningRate * scheduleAt(step, config.steps, optimizer);
     const hyper = packHyper({
       learningRate,
       beta1: optimizer.name === "adamw" ? optimizer.beta1 : optimizer.momentum,

@@ -31,6 +31,30 @@ test.each([{}, { "augment.rotation": 0 }, { "augment.shear": 0 }, { "augment.sca
   },
 );
 
+test("stain turns about glass and shifts all of it, and changes no other draw", () => {
+  const still = { "augment.gain": [1, 1], "augment.gamma": [1, 1], "augment.offset": 0, "augment.noise": 0, "data.mean": 0.25, "data.deviation": 0.05 };
+  const [gain, offset] = drawViews(resolveConfig({ ...still, "augment.stain": [2, 2] }), 0, 0, 1).adjust;
+  expect([gain, offset]).toEqual([8, 0]); // of a density in multiples of the mean; glass stays 0
+  // With the contrast about the mean after it: 3 · (2 x - mean) + mean.
+  const both = drawViews(resolveConfig({ ...still, "augment.gain": [3, 3], "augment.stain": [2, 2] }), 0, 0, 1).adjust;
+  expect(both[0]! * 0.1 + both[1]!).toBeCloseTo((3 * (2 * 0.1 - 0.25) + 0.25) / 0.25, 5);
+  const shifted = drawViews(resolveConfig({ ...still, "augment.stainShift": 0.1 }), 0, 0, 300).adjust;
+  const shifts = Array.from({ length: 300 }, (_, i) => shifted[4 * i + 1]! * 0.25);
+  expect(Math.max(...shifts.map(Math.abs))).toBeLessThanOrEqual(0.1 + 1e-6);
+  expect([Math.min(...shifts) < -0.08, Math.max(...shifts) > 0.08]).toEqual([true, true]);
+  const [plain, stained] = [drawViews(config, 3, 0, 9), drawViews(resolveConfig({ "data.patch": 64, ...measured, "augment.stain": [0.5, 2], "augment.stainShift": 0.05 }), 3, 0, 9)];
+  expect(stained.matrix).toEqual(plain.matrix);
+  expect(stained.blur).toEqual(plain.blur);
+  for (let i = 0; i < 9; i++) expect([stained.adjust[4 * i + 2], stained.adjust[4 * i + 3]]).toEqual([plain.adjust[4 * i + 2], plain.adjust[4 * i + 3]]);
+  expect(stained.adjust[0]).not.toBe(plain.adjust[0]);
+});
+
+test("stain is refused where intensities are no concentrations", () => {
+  for (const data of [{ "data.intensity": "grey" }, { "data.normalise": "section" }])
+    for (const stain of [{ "augment.stain": [0.8, 1.2] }, { "augment.stainShift": 0.1 }])
+      expect(() => resolveConfig({ ...data, ...stain })).toThrow(/augment\.stain.*expected data\.intensity=density and data\.normalise=none/);
+});
+
 test("turns, mirrors and scales as drawn", () => {
   const c = resolveConfig({ "augment.scale": [2, 2], "augment.shear": 0, ...measured });
   const { matrix } = drawViews(c, 0, 0, 200);
