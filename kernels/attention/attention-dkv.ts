@@ -2,9 +2,10 @@
 import { as, ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
 import { libraries } from "../lib/index.ts";
 import columnsSource from "./attention-dkv.columns.wgsl?raw";
+import matrix from "./attention-dkv.matrix.wgsl?raw";
 import naive from "./attention-dkv.naive.wgsl?raw";
 import tiledSource from "./attention-dkv.tiled.wgsl?raw";
-import { chooseAttention, columns, tiled } from "./variants.ts";
+import { chooseAttention, columns, matrixHeads, tiled } from "./variants.ts";
 
 /** dv_j = Σ_i p_ij dOut_i and dk_j = scale Σ_i p_ij (dOut_i · v_j − delta_i) q_i, with p recomputed from `lse`. */
 export const attentionDkv = defineKernel({
@@ -27,6 +28,7 @@ export const attentionDkv = defineKernel({
     naive: { source: naive, grid: ({ b, h, m }) => [ceilDiv(m, 64), h, b] },
     columns: { ...columns, source: columnsSource, grid: ({ b, h, m }, constant) => [ceilDiv(m, constant("WIDTH")), h, b], tiles: { m: "WIDTH" } },
     tiled: { ...tiled, source: tiledSource, grid: ({ b, h, m }, constant) => [ceilDiv(m, constant("ROWS")), h, b], tiles: { m: "ROWS", n: "STEP" } },
+    ...matrixHeads(matrix, "m", 2),
   },
   choose: chooseAttention,
   flops: ({ b, h, n, m, d }) => 8 * b * h * n * m * d,

@@ -2,9 +2,10 @@
 import { as, ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
 import { libraries } from "../lib/index.ts";
 import columnsSource from "./attention.columns.wgsl?raw";
+import matrix from "./attention.matrix.wgsl?raw";
 import naive from "./attention.naive.wgsl?raw";
 import tiledSource from "./attention.tiled.wgsl?raw";
-import { chooseAttention, columns, tiled } from "./variants.ts";
+import { chooseAttention, columns, matrixHeads, tiled } from "./variants.ts";
 
 /** softmax(q kᵀ · scale) v for each head, without the n × m matrix; `lse` is the log of each row's sum of exponentials. */
 export const attention = defineKernel({
@@ -23,6 +24,7 @@ export const attention = defineKernel({
     naive: { source: naive, grid: ({ b, h, n }) => [ceilDiv(n, 64), h, b] },
     columns: { ...columns, source: columnsSource, grid: ({ b, h, n }, constant) => [ceilDiv(n, constant("WIDTH")), h, b], tiles: { n: "WIDTH" } },
     tiled: { ...tiled, source: tiledSource, grid: ({ b, h, n }, constant) => [ceilDiv(n, constant("ROWS")), h, b], tiles: { n: "ROWS", m: "STEP" } },
+    ...matrixHeads(matrix, "n", 1),
   },
   choose: chooseAttention,
   libraries,

@@ -4,6 +4,7 @@ import block from "./block.wgsl?raw";
 import border from "./border.wgsl?raw";
 import matrix from "./matrix.wgsl?raw";
 import matrixEmulated from "./matrix-emulated.wgsl?raw";
+import matrixHeads from "./matrix-heads.wgsl?raw";
 import matrixTile from "./matrix-tile.wgsl?raw";
 import eight from "./eight.wgsl?raw";
 import madd from "./madd.wgsl?raw";
@@ -18,7 +19,7 @@ import online from "./online.wgsl?raw";
 import rng from "./rng.wgsl?raw";
 import total from "./total.wgsl?raw";
 
-export const libraries: Readonly<Record<string, string>> = { activation, block, border, eight, madd, matrix, matrixTile, pixel, rows, total, ncePair, noLabel, optim, optimDecide, online, rng, window };
+export const libraries: Readonly<Record<string, string>> = { activation, block, border, eight, madd, matrix, matrixHeads, matrixTile, pixel, rows, total, ncePair, noLabel, optim, optimDecide, online, rng, window };
 
 /** In place of `libraries.matrix`, for variants that stand in for those with subgroup matrices: the same functions in plain WGSL. */
 export const emulatedMatrix: Readonly<Record<string, string>> = { matrix: matrixEmulated };

@@ -1,5 +1,5 @@
 // Which checks there are: the cases of every variant and type, sizes around its tiles, shapes drawn by seed, other constants, other orders, indices watched.
-import { chooseBlueprint, constantsOf, tryVariant } from "../kernel/blueprint.ts";
+import { blueprintKey, chooseBlueprint, constantsOf, tryVariant } from "../kernel/blueprint.ts";
 import { activeArgs, completeNumbers, elementCount, type Kernel, type Numbers, type Traits } from "../kernel/define.ts";
 import { keyOfSeed, randomStream, type RandomStream } from "../kernel/rng.ts";
 import { hasBarrier } from "./check-order.ts";
@@ -76,12 +76,17 @@ export function listChecks(kernel: Kernel, options: ListOptions = {}): CheckCase
  * The part of `checks` that needs few pipelines, which take seconds each on software adapters: every form of what the device
  * would choose and of `naive` in f32; of all else (variants for other devices, and these in f16 where there is f16) the forms with the
  * fewest and the most flags.
- * Of what stands in for another variant, the form with the most flags. `cytonet check` runs them all.
+ * Of what stands in for another variant, the form with the most flags, and of that one pipeline. `cytonet check` runs them all.
  */
 export function selectQuick(checks: readonly CheckCase[], traits: Traits): CheckCase[] {
   const forms = new Map<string, Set<string>>();
   const groupOf = ({ kernel, variant, dtype }: CheckCase) => `${kernel.name}.${variant} ${dtype}`;
   const formOf = ({ flags }: CheckCase) => [...flags].sort().join();
+  const standIns = new Map<string, string>();
+  const pipelineOf = ({ kernel, variant, dtype, flags, numbers, params = {} }: CheckCase) => {
+    const tried = tryVariant({ kernel, numbers: completeNumbers(kernel, numbers), flags: new Set(flags), dtype }, traits, variant, params);
+    return "blueprint" in tried ? blueprintKey(tried.blueprint) : undefined;
+  };
   const width = (form: string) => (form === "" ? 0 : form.split(",").length);
   for (const check of checks) forms.set(groupOf(check), (forms.get(groupOf(check)) ?? new Set()).add(formOf(check)));
   return checks.filter((check) => {
@@ -94,7 +99,12 @@ export function selectQuick(checks: readonly CheckCase[], traits: Traits): Check
       if (traits.features.has("shader-f16") && (kernel.variants[variant]?.dtypes ?? kernel.dtypes).includes("f16")) return false;
     }
     const sorted = [...forms.get(groupOf(check))!].sort((x, y) => width(x) - width(y));
-    if (kernel.variants[variant]?.standsInFor !== undefined) return formOf(check) === sorted.at(-1);
+    if (kernel.variants[variant]?.standsInFor !== undefined) {
+      const pipeline = pipelineOf(check);
+      if (formOf(check) !== sorted.at(-1) || pipeline === undefined) return false;
+      if (!standIns.has(groupOf(check))) standIns.set(groupOf(check), pipeline);
+      return standIns.get(groupOf(check)) === pipeline;
+    }
     return formOf(check) === sorted[0] || formOf(check) === sorted.at(-1);
   });
 }

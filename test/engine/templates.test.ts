@@ -73,7 +73,7 @@ test("every form of what multiplies subgroup matrices compiles, and stand-ins ar
     for (const problem of kernel.dtypes.includes("f16") ? problems : []) expect(kernel.variants[chooseBlueprint(problem, MATRICES).variant]!.standsInFor).toBeUndefined();
     for (const [name, { needs = [], params = {} }] of Object.entries(kernel.variants)) {
       if (!needs.includes("chromium-experimental-subgroup-matrix")) continue;
-      const choices = [{}, ...Object.entries(params).flatMap(([param, values]) => values.map((value) => ({ [param]: value }))), { BM: 128, BN: 128 }, { BM: 128, BN: 128, WN: 64 }];
+      const choices = [{}, ...Object.entries(params).flatMap(([param, values]) => values.map((value) => ({ [param]: value }))), { BM: 128, BN: 128 }, { BM: 128, BN: 128, WN: 64 }, { ROWS: 64, STEP: 64 }].filter((choice) => Object.keys(choice).every((param) => param in params));
       for (const tried of problems.flatMap((problem) => choices.map((choice) => tryVariant(problem, MATRICES, name, choice)))) {
         if (!("blueprint" in tried) || compiled.has(blueprintKey(tried.blueprint))) continue;
         compiled.add(blueprintKey(tried.blueprint));
@@ -83,7 +83,7 @@ test("every form of what multiplies subgroup matrices compiles, and stand-ins ar
       }
     }
   }
-  expect([...compiled]).toEqual(expect.arrayContaining(["matmul.matrix f16 +bias+residual+silu+ta+tb BM=128 BN=128 SG=32", "conv2d.matrix f16 +bias+relu+residual BM=128 BN=128 SG=32", "conv2d_dx.matrix f16 BM=128 BN=128 SG=32", "conv2d_dw.matrix f16 BM=128 BN=128 SG=32"]));
+  expect([...compiled]).toEqual(expect.arrayContaining(["matmul.matrix f16 +bias+residual+silu+ta+tb BM=128 BN=128 SG=32", "conv2d.matrix f16 +bias+relu+residual BM=128 BN=128 SG=32", "conv2d_dx.matrix f16 BM=128 BN=128 SG=32", "conv2d_dw.matrix f16 BM=128 BN=128 SG=32", "attention.matrix f16 D8=16 SG=32", "attention-dq.matrix f16 D8=8 ROWS=64 SG=32", "attention-dkv.matrix f16 D8=8 ROWS=64 SG=32"]));
 });
 
 test("every template has an owner", () => {
