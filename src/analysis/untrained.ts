@@ -8,6 +8,7 @@ import { flattenSettings, resolveConfig } from "../model/config.ts";
 import { describePreset, freeWeights } from "../model/embed.ts";
 import { windowOptions } from "../model/objective.ts";
 import { bindParameters, createWeights } from "../model/parameters.ts";
+import { precisionOn } from "../model/precision.ts";
 import { encode, presetOf } from "../model/presets.ts";
 import type { Weights } from "../model/weights.ts";
 import { normalise } from "../ops/image.ts";
@@ -37,7 +38,7 @@ export async function makeUntrained(engine: Engine, trained: Weights, dataset: D
     const sums = new Map(running.map(([name, tensor]) => [name, new Float64Array(tensor.storage.count)] as const));
     if (batches > 0) {
       const plan = await engine.plan(
-        ({ x }) => ({ h: encode(preset, bindParameters(device, config.precision), normalise(x, mean!, deviation!), { training: true }) }),
+        ({ x }) => ({ h: encode(preset, bindParameters(device, precisionOn(engine, config)), normalise(x, mean!, deviation!), { training: true }) }),
         { x: f32(size, patch, patch, 1) },
         { label: `calibrate ${preset.name}` },
       );

@@ -111,7 +111,7 @@ export function lookAtDevice(engine: Engine): Finding[] {
   return [
     fingerprint.kind === "gpu" ? pass("adapter", name) : warn("adapter", `${name}: emulates a GPU on the processor`, "install the driver of your GPU, if there is one; --adapter chooses among the adapters above"),
     pass("limits", `${formatBytes(limit("maxBufferSize"))} a buffer, ${formatBytes(limit("maxStorageBufferBindingSize"))} a binding, ${formatBytes(limit("maxComputeWorkgroupStorageSize"))} and ${limit("maxComputeInvocationsPerWorkgroup")} invocations a workgroup`),
-    has("shader-f16") ? pass("f16", "shader-f16") : warn("f16", "no shader-f16", "nothing to do: f32 is used; --set precision=f16 will be refused"),
+    has("shader-f16") ? pass("f16", "shader-f16") : warn("f16", "no shader-f16", "nothing to do: f32 is used, also for precision=f16"),
     has("subgroups") ? pass("subgroups", `${low} to ${high} lanes`) : warn("subgroups", "none", "nothing to do: kernels without them are used"),
     has("timestamp-query") ? pass("timestamps", "timestamp-query") : warn("timestamps", "no timestamp-query", "nothing to do: bench takes the host's clock, which is coarser"),
     ...(has("chromium-experimental-subgroup-matrix") ? [pass("matrices", "subgroup matrices")] : []),

@@ -62,7 +62,7 @@ export async function buildCachedStep(engine: Engine, config: TrainConfig, state
     embed: await build(
       "embed",
       (x) => {
-        putRows(encode(preset, bindForTraining(state, config), augment(config, x), { training: true }), h, x["first"]!);
+        putRows(encode(preset, bindForTraining(state), augment(config, x), { training: true }), h, x["first"]!);
         return {};
       },
       images,
@@ -71,7 +71,7 @@ export async function buildCachedStep(engine: Engine, config: TrainConfig, state
       "head",
       (x): Readonly<Record<string, Tensor>> => {
         accumulate(state.gradients.flat);
-        const p = bindForTraining(state, config);
+        const p = bindForTraining(state);
         const { loss, divergence, anchors } = spatialNce(project(preset, p, h, { training: true }), { position: x["position"]!, space: x["space"]!, view: x["sample"]! }, lossOptions(config));
         const names = [...p.masters.keys()];
         const found = gradients(loss, [...p.masters.values(), h], lossSeed(state.control));
@@ -85,7 +85,7 @@ export async function buildCachedStep(engine: Engine, config: TrainConfig, state
     backward: await build(
       "backward",
       (x) => {
-        const p = bindForTraining(state, config);
+        const p = bindForTraining(state);
         const features = encode(preset, p, augment(config, x), { training: true, update: false });
         const names = [...p.masters.keys()];
         placeGradients(names, gradients(features, [...p.masters.values()], takeRows(dh, x["first"]!, part)), added);

@@ -30,7 +30,7 @@ export const FIELDS = {
   preset: rule("tiny", "model", (value) => (typeof value === "string" ? undefined : "expected a name")),
   steps: rule(300, "optimizer steps", between(1, 1e9, true)),
   seed: rule(1, "seed of weights, order and augmentation", between(0, 2 ** 32 - 1, true)),
-  precision: rule("f32", "type of activations and weights in the model's arithmetic; masters, heads and loss are f32", oneOf("f32", "f16")),
+  precision: rule("f32", "type of activations and weights in the model's arithmetic; masters, heads and loss are f32. f32 too where the device has no shader-f16", oneOf("f32", "f16")),
   holdOut: rule([], "brains that training never sees", names),
   "model.pool": rule(null, "convolutional presets: average over the map, or attention of a learned query; null: as the preset", orNull(oneOf("average", "attention"))),
   "model.patch": rule(null, "vit-s, vit-b, hybrid: pixels of a token's side, 16 or 32; null: 16", orNull((value) => (value === 16 || value === 32 ? undefined : "expected 16 or 32"))),

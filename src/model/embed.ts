@@ -16,6 +16,7 @@ import { normalise } from "../ops/image.ts";
 import { flattenSettings, resolveConfig, type TrainConfig } from "./config.ts";
 import { windowOptions } from "./objective.ts";
 import { bindParameters, createWeights, describeModel, type DeviceWeights } from "./parameters.ts";
+import { precisionOn } from "./precision.ts";
 import { encode, encodeWithMaps, presetOf, project, type Preset } from "./presets.ts";
 import type { Weights } from "./weights.ts";
 
@@ -83,7 +84,7 @@ export async function planEncoder(engine: Engine, config: TrainConfig, device: D
   let looked: { readonly heads: number; readonly grid: readonly [number, number] } | undefined;
   const plan = await engine.plan(
     ({ x }): Readonly<Record<string, Tensor>> => {
-      const { h, maps } = encodeWithMaps(preset, bindParameters(device, config.precision), normalise(x, mean!, deviation!), { training: false });
+      const { h, maps } = encodeWithMaps(preset, bindParameters(device, precisionOn(engine, config)), normalise(x, mean!, deviation!), { training: false });
       if (!attention) return { h };
       const found = maps?.();
       if (!found) throw new UserError(EXIT_CODES.usage, `attention: the encoder ${preset.name} has none, expected one that ends in attention; transformers do, and convolutional ones trained with model.pool=attention`);

@@ -12,6 +12,7 @@ import type { HostPart } from "./batches.ts";
 import type { TrainConfig } from "./config.ts";
 import { describePreset, freeWeights } from "./embed.ts";
 import { bindParameters, createWeights, type DeviceWeights, type ParameterSpec } from "./parameters.ts";
+import { precisionOn } from "./precision.ts";
 import { presetOf } from "./presets.ts";
 
 /**
@@ -30,6 +31,8 @@ export interface Group {
 /** What a training step keeps on the device. */
 export interface StepState {
   readonly weights: DeviceWeights;
+  /** Of the model's arithmetic on this device. */
+  readonly precision: "f32" | "f16";
   /** Gradients in the same places as their parameters; the gaps between stay zero. */
   readonly gradients: Group;
   /** Running statistics as the step under way moves them; the weights' own follow once it is known that the step is taken. */
@@ -56,11 +59,13 @@ export function createStepState(engine: Engine, config: TrainConfig): StepState 
   const staged = createGroup(engine, "statistics.staged", weights.spec.statistics);
   const moments = { m: engine.state("optimizer.m", weights.flat.shape), v: engine.state("optimizer.v", weights.flat.shape) };
   const control = engine.state("optimizer.control", [CONTROL_SIZE]);
-  if (config.precision === "f16") engine.write(control, Float32Array.from({ length: CONTROL_SIZE }, (_, i) => (i === CONTROL.lossScale ? LOSS_SCALE.first : 0)));
+  const precision = precisionOn(engine, config);
+  if (precision === "f16") engine.write(control, Float32Array.from({ length: CONTROL_SIZE }, (_, i) => (i === CONTROL.lossScale ? LOSS_SCALE.first : 0)));
   const kept = new Map<string, Tensor>([...weights.parameters, ...weights.statistics, ["optimizer.m", moments.m], ["optimizer.v", moments.v], ["optimizer.control", control]]);
   for (const { name, shape, fill } of weights.spec.statistics) engine.write(staged.members.get(name)!, new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(fill));
   return {
     weights,
+    precision,
     gradients,
     staged,
     moments,
@@ -79,8 +84,8 @@ export function createStepState(engine: Engine, config: TrainConfig): StepState 
 }
 
 /** The model's parameters for a trace of training: its batches move the staged statistics. */
-export function bindForTraining({ weights, staged }: StepState, config: TrainConfig): ReturnType<typeof bindParameters> {
-  return bindParameters(weights, config.precision, staged.members);
+export function bindForTraining({ weights, precision, staged }: StepState): ReturnType<typeof bindParameters> {
+  return bindParameters(weights, precision, staged.members);
 }
 
 /** Inputs of `augment` for `count` patches. */

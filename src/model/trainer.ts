@@ -13,6 +13,7 @@ import { writeCard } from "./card.ts";
 import { saveCheckpoint, startCheckpoints } from "./checkpoint.ts";
 import { FREE_ON_RESUME, type TrainConfig } from "./config.ts";
 import type { EncoderPlan } from "./embed.ts";
+import { precisionOn } from "./precision.ts";
 import { resolveScales } from "./objective.ts";
 import { createPace } from "./pace.ts";
 import { createRun, resumeRun, RUN_FILES, type MetricsRecord, type Run } from "./run.ts";
@@ -126,6 +127,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       else if (state.step < config.steps) note(`resume: continuing after step ${state.step} of ${config.steps}`);
     }
     const pinned = new Map((state?.blueprints ?? []).map((text) => JSON.parse(text) as [string, Blueprint]));
+    if (config.precision !== precisionOn(engine, config)) note("warning: the adapter has no shader-f16: this run computes in f32");
     step = await buildTrainingStep(engine, config, pinned);
     if (places) encoder = await step.encoder(validationBatch(config.data.patch));
     const blueprints = [...new Set([...step.pinned, ...(encoder?.pinned ?? [])])];

@@ -13,6 +13,7 @@ import { batchSizes, type HostBatch } from "./batches.ts";
 import { buildCachedStep, type StepRunner } from "./cached-step.ts";
 import type { TrainConfig } from "./config.ts";
 import { describePreset, listPinned, planEncoder, type EncoderPlan } from "./embed.ts";
+import { precisionOn } from "./precision.ts";
 import { encode, presetOf, project } from "./presets.ts";
 import { scheduleAt } from "./schedule.ts";
 import { applyStep, augment, bindForTraining, createStepState, imageInputs, imageValues, LOSS_SCALE, lossOptions, placeGradients, type StepState } from "./step-parts.ts";
@@ -74,7 +75,7 @@ async function buildWholeStep(engine: Engine, config: TrainConfig, state: StepSt
   const inputs = { ...imageInputs(config, n), position: f32(rows, 3), space: i32(rows), sample: u32(rows), hyper: f32(HYPER_SIZE) };
   const plan = await engine.plan(
     (x: Readonly<Record<string, Tensor>>) => {
-      const p = bindForTraining(state, config);
+      const p = bindForTraining(state);
       const z = project(preset, p, encode(preset, p, augment(config, x), { training: true }), { training: true });
       const { loss, divergence, anchors } = spatialNce(z, { position: x["position"]!, space: x["space"]!, view: x["sample"]! }, lossOptions(config));
       const names = [...p.masters.keys()];
@@ -132,7 +133,7 @@ export async function buildTrainingStep(engine: Engine, config: TrainConfig, pin
       epsilon: optimizer.epsilon,
       weightDecay: optimizer.weightDecay,
       clip: optimizer.clip,
-      growthInterval: config.precision === "f16" ? LOSS_SCALE.growthInterval : 0,
+      growthInterval: precisionOn(engine, config) === "f16" ? LOSS_SCALE.growthInterval : 0,
       maxLossScale: LOSS_SCALE.most,
     });
     return { learningRate, hyper };

@@ -1,5 +1,6 @@
 // The model bench: patches a second of inference and of training steps, by preset, size, batch and precision, held against the device's roofs.
 import { OutOfMemory, Unavailable } from "../engine/errors.ts";
+import { EXIT_CODES, UserError } from "../errors.ts";
 import type { Fingerprint } from "../engine/device.ts";
 import type { Engine } from "../engine/engine.ts";
 import { percentile } from "../bench/statistics.ts";
@@ -76,6 +77,8 @@ const WARM_UP = 2;
 
 /** Measures every combination. A mode that the device has no memory for at any batch says so in its row. Errors: UserError for a preset or a setting that does not exist. */
 export async function benchModels(engine: Engine, options: ModelBenchOptions): Promise<ModelBenchReport> {
+  if (options.precisions.includes("f16") && !engine.device.traits.features.has("shader-f16"))
+    throw new UserError(EXIT_CODES.unavailable, "bench model: f16, but the adapter has no shader-f16", ["Measure f32, or take another adapter; `cytonet doctor` lists what there is."]);
   const date = new Date().toISOString();
   const configs = options.presets.flatMap((preset) =>
     options.precisions.flatMap((precision) =>

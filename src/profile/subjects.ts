@@ -14,6 +14,7 @@ import type { TrainConfig } from "../model/config.ts";
 import { createEmbedder, describePreset, freeWeights } from "../model/embed.ts";
 import { resolveScales } from "../model/objective.ts";
 import { createWeights } from "../model/parameters.ts";
+import { precisionOn } from "../model/precision.ts";
 import { presetOf } from "../model/presets.ts";
 import { buildTrainingStep } from "../model/training.ts";
 import type { Weights } from "../model/weights.ts";
@@ -65,7 +66,7 @@ export async function createTrainingSubject(engine: Engine, given: TrainConfig, 
   const batch = await load();
   let at = 0;
   return {
-    name: `train ${config.preset}, ${patches} patches of ${config.data.patch} px, ${config.precision}`,
+    name: `train ${config.preset}, ${patches} patches of ${config.data.patch} px, ${precisionOn(engine, config)}`,
     patches,
     statistics: step.statistics,
     run: () => step.run(batch, at++),
@@ -90,11 +91,11 @@ async function source(config: TrainConfig, data: { readonly files: Files; readon
 /** An inference on `batch` patches of noise: with weights of a run, or those that a configuration begins with. */
 export async function createEmbeddingSubject(engine: Engine, from: Weights | TrainConfig, batch: number): Promise<Subject> {
   const embedder = await createEmbedder(engine, "tensors" in from ? from : await firstWeights(engine, withoutData(from)), batch);
-  const { preset, data, precision } = embedder.config;
+  const { preset, data } = embedder.config;
   const { uniform } = randomStream(keyOfSeed(1), [0, 0, 0x9e]);
   const patches = Float32Array.from({ length: batch * data.patch ** 2 }, () => uniform());
   return {
-    name: `embed ${preset}, ${batch} patches of ${data.patch} px, ${precision}`,
+    name: `embed ${preset}, ${batch} patches of ${data.patch} px, ${precisionOn(engine, embedder.config)}`,
     patches: batch,
     statistics: embedder.statistics,
     run: () => embedder.run(patches, batch),

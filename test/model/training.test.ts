@@ -11,6 +11,8 @@ import type { Files } from "../../src/files.ts";
 import { openLatest, saveCheckpoint } from "../../src/model/checkpoint.ts";
 import { resolveConfig } from "../../src/model/config.ts";
 import { eventsEvery, train, type TrainOptions, type TrainResult } from "../../src/model/trainer.ts";
+import { testCaching } from "./cached-step-tests.ts";
+import { testSteps } from "./step-tests.ts";
 
 let handle: AdapterHandle;
 let engine: Engine;
@@ -155,17 +157,5 @@ test("a held-out brain is never drawn, and its sections are never read", async (
   for (const file of held) expect(read.some((path) => path.endsWith(file))).toBe(false);
 });
 
-test("f16 follows f32 where the device has it", async (context) => {
-  if (!engine.device.traits.features.has("shader-f16")) return context.skip("the adapter has no shader-f16");
-  const curve = async (precision: string) => {
-    const losses: number[] = [];
-    await run(`precision-${precision}`, { precision, steps: 20 }, { onProgress: ({ metrics }) => losses.push(metrics.loss) });
-    return losses;
-  };
-  const [full, half] = [await curve("f32"), await curve("f16")];
-  // The first step sees the same weights and patches: only the rounding of activations differs, relative 2^-11 through some
-  // thirty layers, on logits of at most 1/τ = 10.
-  expect(Math.abs(half[0]! - full[0]!)).toBeLessThan(30 * 2 ** -11 * 10);
-  expect(half.every(Number.isFinite)).toBe(true);
-  expect(half.at(-1)).toBeLessThan(half[0]!);
-});
+testSteps(() => engine);
+testCaching(() => engine);
