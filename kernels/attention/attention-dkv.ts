@@ -1,11 +1,12 @@
 // The descriptor of the gradient of attention with respect to its keys and values.
 import { as, ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
 import { libraries } from "../lib/index.ts";
+import blockSource from "./attention-dkv.block.wgsl?raw";
 import columnsSource from "./attention-dkv.columns.wgsl?raw";
 import matrix from "./attention-dkv.matrix.wgsl?raw";
 import naive from "./attention-dkv.naive.wgsl?raw";
 import tiledSource from "./attention-dkv.tiled.wgsl?raw";
-import { chooseAttention, columns, matrixHeads, tiled } from "./variants.ts";
+import { block, chooseAttention, columns, matrixHeads, tiled } from "./variants.ts";
 
 /** dv_j = Σ_i p_ij dOut_i and dk_j = scale Σ_i p_ij (dOut_i · v_j − delta_i) q_i, with p recomputed from `lse`. */
 export const attentionDkv = defineKernel({
@@ -28,6 +29,7 @@ export const attentionDkv = defineKernel({
     naive: { source: naive, grid: ({ b, h, m }) => [ceilDiv(m, 64), h, b] },
     columns: { ...columns, source: columnsSource, grid: ({ b, h, m }, constant) => [ceilDiv(m, constant("WIDTH")), h, b], tiles: { m: "WIDTH" } },
     tiled: { ...tiled, source: tiledSource, grid: ({ b, h, m }, constant) => [ceilDiv(m, constant("ROWS")), h, b], tiles: { m: "ROWS", n: "STEP" } },
+    block: { ...block, source: blockSource, grid: ({ b, h, m }, constant) => [ceilDiv(m, constant("ROWS")), h, b], tiles: { m: "ROWS" } },
     ...matrixHeads(matrix, "m", 2),
   },
   choose: chooseAttention,

@@ -1,11 +1,12 @@
 // The descriptor of fused attention.
 import { as, ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
 import { libraries } from "../lib/index.ts";
+import blockSource from "./attention.block.wgsl?raw";
 import columnsSource from "./attention.columns.wgsl?raw";
 import matrix from "./attention.matrix.wgsl?raw";
 import naive from "./attention.naive.wgsl?raw";
 import tiledSource from "./attention.tiled.wgsl?raw";
-import { chooseAttention, columns, matrixHeads, tiled } from "./variants.ts";
+import { block, chooseAttention, columns, matrixHeads, tiled } from "./variants.ts";
 
 /** softmax(q kᵀ · scale) v for each head, without the n × m matrix; `lse` is the log of each row's sum of exponentials. */
 export const attention = defineKernel({
@@ -24,6 +25,7 @@ export const attention = defineKernel({
     naive: { source: naive, grid: ({ b, h, n }) => [ceilDiv(n, 64), h, b] },
     columns: { ...columns, source: columnsSource, grid: ({ b, h, n }, constant) => [ceilDiv(n, constant("WIDTH")), h, b], tiles: { n: "WIDTH" } },
     tiled: { ...tiled, source: tiledSource, grid: ({ b, h, n }, constant) => [ceilDiv(n, constant("ROWS")), h, b], tiles: { n: "ROWS", m: "STEP" } },
+    block: { ...block, source: blockSource, grid: ({ b, h, n }, constant) => [ceilDiv(n, constant("ROWS")), h, b], tiles: { n: "ROWS" } },
     ...matrixHeads(matrix, "n", 1),
   },
   choose: chooseAttention,

@@ -28,6 +28,16 @@ export const tiled = {
     d % 4 === 0 && d <= 64 && 32 * constant("STEP") * constant("D4") <= workgroupMemory && constant("ROWS") <= invocations,
 };
 
+/** Constants of the `block` variants: ROWS rows, 32 rows at a time of two operands in workgroup memory, and the weights of both. */
+export const block = {
+  params: { ROWS: [16, 32, 64] },
+  specialize: { D4: ({ d }: Head) => Math.max(8, Math.ceil(d / 4)) },
+  legal: ({ d }: Head, { workgroupMemory, invocations }: Traits, _: ReadonlySet<string>, constant: Constants) => {
+    const rows = constant("ROWS");
+    return d % 32 === 0 && d <= MAX_HEAD && 16 * (64 * (d / 4 + 1) + 11 * rows) <= workgroupMemory && 2 * rows <= invocations;
+  },
+};
+
 /**
  * The variants with subgroup matrices and what stands in for them: `kept` of four operands stay in workgroup memory, and as many blocks of
  * scores. `rows` is the dimension that workgroups share.
@@ -59,5 +69,5 @@ export function matrixHeads(source: string, rows: "n" | "m", kept: 1 | 2) {
 
 /** Subgroups where barriers are dear; matrices where there are any, and workgroup memory, where they are cheap. */
 export function chooseAttention(_: unknown, { barriers }: Traits): readonly Choice[] {
-  return barriers === "dear" ? [{ variant: "columns" }] : [{ variant: "matrix", params: { ROWS: 64 } }, { variant: "matrix" }, { variant: "tiled" }];
+  return barriers === "dear" ? [{ variant: "columns" }] : [{ variant: "matrix", params: { ROWS: 64 } }, { variant: "matrix" }, { variant: "block", params: { ROWS: 64 } }, { variant: "block" }, { variant: "tiled" }];
 }

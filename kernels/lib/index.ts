@@ -7,6 +7,7 @@ import matrixEmulated from "./matrix-emulated.wgsl?raw";
 import matrixHeads from "./matrix-heads.wgsl?raw";
 import matrixTile from "./matrix-tile.wgsl?raw";
 import eight from "./eight.wgsl?raw";
+import heads from "./heads.wgsl?raw";
 import madd from "./madd.wgsl?raw";
 import ncePair from "./nce-pair.wgsl?raw";
 import optim from "./optim.wgsl?raw";
@@ -19,7 +20,7 @@ import online from "./online.wgsl?raw";
 import rng from "./rng.wgsl?raw";
 import total from "./total.wgsl?raw";
 
-export const libraries: Readonly<Record<string, string>> = { activation, block, border, eight, madd, matrix, matrixHeads, matrixTile, pixel, rows, total, ncePair, noLabel, optim, optimDecide, online, rng, window };
+export const libraries: Readonly<Record<string, string>> = { activation, block, border, eight, heads, madd, matrix, matrixHeads, matrixTile, pixel, rows, total, ncePair, noLabel, optim, optimDecide, online, rng, window };
 
 /** In place of `libraries.matrix`, for variants that stand in for those with subgroup matrices: the same functions in plain WGSL. */
 export const emulatedMatrix: Readonly<Record<string, string>> = { matrix: matrixEmulated };

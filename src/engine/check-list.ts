@@ -75,14 +75,14 @@ export function listChecks(kernel: Kernel, options: ListOptions = {}): CheckCase
 /**
  * The part of `checks` that needs few pipelines, which take seconds each on software adapters: every form of what the device
  * would choose and of `naive` in f32; of all else (variants for other devices, and these in f16 where there is f16) the forms with the
- * fewest and the most flags.
- * Of what stands in for another variant, the form with the most flags, and of that one pipeline. `cytonet check` runs them all.
+ * fewest and the most flags, and of what stands in for another variant only the latter. Of a form that the device would not choose it
+ * takes one pipeline, where sizes make several. `cytonet check` runs them all.
  */
 export function selectQuick(checks: readonly CheckCase[], traits: Traits): CheckCase[] {
   const forms = new Map<string, Set<string>>();
   const groupOf = ({ kernel, variant, dtype }: CheckCase) => `${kernel.name}.${variant} ${dtype}`;
   const formOf = ({ flags }: CheckCase) => [...flags].sort().join();
-  const standIns = new Map<string, string>();
+  const pipelines = new Map<string, string>();
   const pipelineOf = ({ kernel, variant, dtype, flags, numbers, params = {} }: CheckCase) => {
     const tried = tryVariant({ kernel, numbers: completeNumbers(kernel, numbers), flags: new Set(flags), dtype }, traits, variant, params);
     return "blueprint" in tried ? blueprintKey(tried.blueprint) : undefined;
@@ -99,13 +99,14 @@ export function selectQuick(checks: readonly CheckCase[], traits: Traits): Check
       if (traits.features.has("shader-f16") && (kernel.variants[variant]?.dtypes ?? kernel.dtypes).includes("f16")) return false;
     }
     const sorted = [...forms.get(groupOf(check))!].sort((x, y) => width(x) - width(y));
-    if (kernel.variants[variant]?.standsInFor !== undefined) {
-      const pipeline = pipelineOf(check);
-      if (formOf(check) !== sorted.at(-1) || pipeline === undefined) return false;
-      if (!standIns.has(groupOf(check))) standIns.set(groupOf(check), pipeline);
-      return standIns.get(groupOf(check)) === pipeline;
-    }
-    return formOf(check) === sorted[0] || formOf(check) === sorted.at(-1);
+    const pipeline = pipelineOf(check);
+    if (pipeline === undefined) return false;
+    const standsIn = kernel.variants[variant]?.standsInFor !== undefined;
+    if (formOf(check) !== sorted.at(-1) && (standsIn || formOf(check) !== sorted[0])) return false;
+    if (chooseBlueprint({ kernel, numbers: completeNumbers(kernel, numbers), flags: new Set(check.flags), dtype }, traits).variant === variant) return true;
+    const form = `${groupOf(check)} ${formOf(check)}`;
+    if (!pipelines.has(form)) pipelines.set(form, pipeline);
+    return pipelines.get(form) === pipeline;
   });
 }
 
