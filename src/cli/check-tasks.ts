@@ -15,6 +15,8 @@ export interface Task {
   readonly id: string;
   /** What the summary counts it under. */
   readonly group: string;
+  /** Checks of one unit share pipelines and follow each other; units do not know each other. */
+  readonly unit: string;
   run(engine: Engine): Promise<CheckResult>;
 }
 
@@ -61,9 +63,9 @@ export function listTasks({ kernels, gradients }: Selection, kinds: ReadonlySet<
   if (kinds.has("forward"))
     for (const kernel of kernels)
       for (const check of listForward(kernel, own, traits))
-        tasks.push({ kind: "forward", id: checkId(check), group: `${kernel.name}.${check.variant} ${check.dtype}`, run: (engine) => runForward(engine, check) });
+        tasks.push({ kind: "forward", id: checkId(check), group: `${kernel.name}.${check.variant} ${check.dtype}`, unit: `${kernel.name}.${check.variant}`, run: (engine) => runForward(engine, check) });
   if (kinds.has("gradient"))
-    for (const one of gradients(own)) tasks.push({ kind: "gradient", id: gradientId(one, own), group: one.op ?? one.name, run: (engine) => checkGradient(engine, one, own) });
+    for (const one of gradients(own)) tasks.push({ kind: "gradient", id: gradientId(one, own), group: one.op ?? one.name, unit: `gradient of ${one.op ?? one.name}`, run: (engine) => checkGradient(engine, one, own) });
   const chosen = only === undefined ? tasks : tasks.filter(({ id }) => id === only);
   if (chosen.length === 0 && only !== undefined) throw new UserError(EXIT_CODES.usage, `--only: no case ${JSON.stringify(only)}, expected one as a failed check prints it; copy it whole`);
   return chosen;

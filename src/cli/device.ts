@@ -1,8 +1,10 @@
 // Opening the engine for a command, and stopping it: what every command that computes has in common.
+import { availableParallelism } from "node:os";
 import { parseDebug } from "../engine/debug.ts";
 import { createEngine, type Engine } from "../engine/engine.ts";
 import type { JsonObject } from "../data/json.ts";
 import { EXIT_CODES, UserError } from "../errors.ts";
+import type { AdapterHandle } from "../host/adapter.ts";
 import { openAdapter } from "../host/node.ts";
 import { VERSION } from "../version.ts";
 import { loadTuning } from "./tuning.ts";
@@ -17,6 +19,20 @@ export interface DeviceFlags {
 
 /** Opens the adapter and the engine, hands them to `body`, and closes both whatever happens. */
 export async function withEngine<T>(flags: DeviceFlags, body: (engine: Engine) => Promise<T>): Promise<T> {
+  return withHandle(flags, (_handle, engine) => body(engine));
+}
+
+/**
+ * As `withEngine`, for much work that is small: of a CPU adapter, whose driver compiles one kernel after another, there are two
+ * devices where there are processors for them.
+ */
+export async function withEngines<T>(flags: DeviceFlags, body: (first: Engine, all: readonly Engine[]) => Promise<T>): Promise<T> {
+  return withHandle(flags, (handle, first) =>
+    handle.kind === "cpu" && availableParallelism() > 1 ? withEngine({ ...flags, adapter: handle.name }, (second) => body(first, [first, second])) : body(first, [first]),
+  );
+}
+
+async function withHandle<T>(flags: DeviceFlags, body: (handle: AdapterHandle, engine: Engine) => Promise<T>): Promise<T> {
   const log = (line: string) => void process.stderr.write(`${line}\n`);
   const debug = parseDebug(process.env["CYTONET_DEBUG"]);
   const handle = await openAdapter({ log, quiet: true, trustIndices: flags.guardIndices !== true && !debug.has("indices"), ...(flags.adapter === undefined ? {} : { adapter: flags.adapter }) });
@@ -24,7 +40,7 @@ export async function withEngine<T>(flags: DeviceFlags, body: (engine: Engine) =
   try {
     const tuning = flags.untuned ? undefined : await loadTuning(log);
     engine = await createEngine(handle, { debug, log, ...(tuning ? { tuning } : {}) });
-    return await body(engine);
+    return await body(handle, engine);
   } finally {
     engine?.dispose();
     handle.close();

@@ -54,13 +54,15 @@ export function listChecks(kernel: Kernel, options: ListOptions = {}): CheckCase
         .map(([name, { numbers, flags = [] }]): CheckCase => ({ kernel, variant, dtype, flags, numbers, seed, name }))
         .filter((check) => isSmall(check, MAX_REFERENCE_FLOPS, MAX_ELEMENTS));
       const declared = ragged && traits && isMinor(kernel, variant, dtype, traits) ? coverFlags(small) : small;
+      // Fewer forms with more shapes each.
+      const draws = Math.round((DRAWS * byForm(small).length) / Math.max(1, byForm(declared).length));
       const own: CheckCase[] = [];
       for (const check of declared) {
         own.push(check);
         if (ragged) own.push(...aroundTiles(check, traits));
       }
       if (ragged && traits) {
-        own.push(...drawShapes(declared, traits));
+        own.push(...drawShapes(declared, traits, draws));
         if (dtype === (kernel.variants[variant]!.dtypes ?? kernel.dtypes)[0]) {
           own.push(...otherConstants(declared, traits), ...otherOrders(declared, traits));
           // First, so that an index that goes astray is named before it does harm.
@@ -148,7 +150,7 @@ function aroundTiles(check: CheckCase, traits?: Traits): CheckCase[] {
 const EDGES = [1, 2, 3, 4, 5, 7, 8, 9, 11, 12, 15, 16, 17, 20, 24, 31, 32, 33, 36, 63, 64, 65, 68, 127, 128, 129, 132, 255, 256, 257, 260];
 
 /** Ragged shapes: every free size of a case is drawn, until the variant takes the whole. */
-function drawShapes(declared: readonly CheckCase[], traits: Traits): CheckCase[] {
+function drawShapes(declared: readonly CheckCase[], traits: Traits, draws = DRAWS): CheckCase[] {
   const drawn: CheckCase[] = [];
   const dims = Object.entries(declared[0]?.kernel.free ?? {});
   if (dims.length === 0) return [];
@@ -156,7 +158,7 @@ function drawShapes(declared: readonly CheckCase[], traits: Traits): CheckCase[]
     // The same shapes for every variant that takes them, so that their errors compare.
     const { kernel, flags, seed } = cases[0]!;
     const random = randomStream(keyOfSeed(seed), [hashOf(`${kernel.name} ${[...flags].sort().join()}`), 0, 2]);
-    for (let i = 0; i < DRAWS; i++) {
+    for (let i = 0; i < draws; i++) {
       // The more tries fail, the smaller the sizes; the last ones in fours, for the variants that read vectors.
       for (let attempt = 0; attempt < TRIES; attempt++) {
         const from = cases[random.below(cases.length)]!;
@@ -225,13 +227,12 @@ function watchedIndices(declared: readonly CheckCase[], traits: Traits): CheckCa
 }
 
 /**
- * Whether a few forms of a variant are enough in a type: it stands in for another one, or the device never chooses it and has it
- * in another type in every form. Each form is a pipeline, and those of tiles for GPUs take software adapters many seconds.
+ * Whether a few forms of a variant are enough in a type: it stands in for another one, or the device never chooses it. Each form is a
+ * pipeline, and those of tiles for GPUs take software adapters many seconds.
  */
 function isMinor(kernel: Kernel, variant: string, dtype: CheckCase["dtype"], traits: Traits): boolean {
-  const { dtypes = kernel.dtypes, standsInFor } = kernel.variants[variant]!;
-  if (standsInFor !== undefined) return true;
-  if (dtype === dtypes[0] || variant === "naive") return false;
+  if (kernel.variants[variant]?.standsInFor !== undefined) return true;
+  if (variant === "naive" || (dtype === "f16" && !traits.features.has("shader-f16"))) return false;
   return !Object.values(kernel.cases).some(({ numbers, flags = [] }) => chooseBlueprint({ kernel, numbers: completeNumbers(kernel, numbers), flags: new Set(flags), dtype }, traits).variant === variant);
 }
 

@@ -89,7 +89,6 @@ export async function runCheck(engine: Engine, check: CheckCase): Promise<CheckR
   if ("reason" in tried) return { id, status: "skipped", reason: tried.reason };
   // What the template declares otherwise than the descriptor is behind anything else that goes wrong: it comes first.
   const complaints = [...lintTemplate(kernel, check.variant), ...lintBarriers(kernel, tried.blueprint)];
-  const inputs = makeInputs(check);
   try {
     if (check.watched) {
       const most = engine.device.fingerprint.limits["maxStorageBuffersPerShaderStage"] ?? 8;
@@ -97,12 +96,13 @@ export async function runCheck(engine: Engine, check: CheckCase): Promise<CheckR
       const reason = await findStrayIndex(engine, check, tried.blueprint);
       return reason === undefined ? { id, status: "passed" } : { id, status: "failed", reason, stray: true };
     }
+    const { inputs } = recall(check);
     const job = await prepare(engine, check, check.scattered ?? false, tried.blueprint, inputs);
     if (!job) return { id, status: "skipped", reason: `${kernel.name}.${check.variant} cannot be scattered` };
     const images = await runOrders(job);
     complaints.push(...(await inspect(job, images)));
     const outputs = outputsOf(job.active, images.whole);
-    const judged = judge(check, inputs, outputs, tried.blueprint);
+    const judged = judge(check, outputs, tried.blueprint);
     if (judged.wrong !== undefined) complaints.push(judged.wrong, ...(await blameBarriers(engine, check, tried.blueprint, inputs, images.whole)));
     const measured = { worst: judged.worst, ulps: judged.ulps, rmsUlps: judged.rmsUlps };
     return complaints.length ? { id, status: "failed", ...measured, reason: complaints.join("; ") } : { id, status: "passed", ...measured };
@@ -133,19 +133,54 @@ export async function runWith(engine: Engine, check: CheckCase, own: ReadonlyMap
   return { outputs: outputsOf(job!.active, whole!), truth: runReference(check, inputs, false) };
 }
 
+/** The outputs of a check for given inputs: the truth in f64, and what plain f32 arithmetic makes of it. */
+function evaluate(check: CheckCase, values: ReadonlyMap<string, Float64Array>): Evaluated {
+  const yardstick = runReference(check, values, true);
+  return new Map([...runReference(check, values, false)].map(([name, truth]) => [name, { truth, yardstick: yardstick.get(name)! }]));
+}
+
+type Evaluated = ReadonlyMap<string, { readonly truth: Float64Array; readonly yardstick: Float64Array }>;
+
+interface Recalled {
+  readonly kernel: Kernel;
+  readonly inputs: ReadonlyMap<string, Float64Array>;
+  readonly results: () => Evaluated;
+}
+
+/** Values of inputs and outputs that are kept for the other variants of a kernel, which are given the same problems: 128 MiB in f64. */
+const KEPT_VALUES = 2 ** 24;
+const kept = new Map<string, Recalled>();
+let keptValues = 0;
+
+/** Inputs and outputs of a check, computed once for all variants: references take as long as everything else together. */
+function recall(check: CheckCase): Recalled {
+  const { kernel, dtype, flags, numbers, seed } = check;
+  const key = `${kernel.name} ${dtype} ${[...flags].sort().join()} ${JSON.stringify(completeNumbers(kernel, numbers))} ${seed}`;
+  const found = kept.get(key);
+  // Kernels of a name may be several: a broken copy, an edited one.
+  if (found && found.kernel.reference === kernel.reference && found.kernel.args === kernel.args && found.kernel.inputs === kernel.inputs) return found;
+  const inputs = makeInputs(check);
+  let results: Evaluated | undefined;
+  const made: Recalled = { kernel, inputs, results: () => (results ??= evaluate(check, inputs)) };
+  keptValues += activeArgs(kernel, new Set(flags)).reduce((sum, { arg }) => sum + (arg.access === "read" ? 1 : 3) * elementCount(arg, completeNumbers(kernel, numbers)), 0);
+  if (keptValues > KEPT_VALUES) {
+    kept.clear();
+    keptValues = 0;
+  }
+  kept.set(key, made);
+  return made;
+}
+
 /** What the outputs are worth against the reference: the first array that is wrong, and the largest errors. */
-function judge(check: CheckCase, inputs: ReadonlyMap<string, Float64Array>, outputs: ReadonlyMap<string, Float64Array>, blueprint: Blueprint) {
+function judge(check: CheckCase, outputs: ReadonlyMap<string, Float64Array>, blueprint: Blueprint) {
   const { kernel } = check;
-  const evaluate = (values: ReadonlyMap<string, Float64Array>) => {
-    const yardstick = runReference(check, values, true);
-    return new Map([...runReference(check, values, false)].map(([name, truth]) => [name, { truth, yardstick: yardstick.get(name)! }]));
-  };
+  const { inputs, results } = recall(check);
   let around: Map<string, number> | undefined;
   const measureAround = () =>
-    (around ??= nearby(randomStream(keyOfSeed(check.seed), [0, 0, 4]).uniform, (shift) => evaluate(new Map([...inputs].map(([name, value]) => [name, isFloat(name) ? value.map((x) => Math.fround(shift(x))) : value])))));
+    (around ??= nearby(randomStream(keyOfSeed(check.seed), [0, 0, 4]).uniform, (shift) => evaluate(check, new Map([...inputs].map(([name, value]) => [name, isFloat(name) ? value.map((x) => Math.fround(shift(x))) : value])))));
   const isFloat = (name: string) => ["f32", "f16"].includes(dtypeOf(kernel.args[name]!.dtype, check.dtype));
   const judged: { worst: number; ulps: number; rmsUlps: number; wrong?: string } = { worst: 0, ulps: 0, rmsUlps: 0 };
-  for (const [name, { truth: expected, yardstick }] of evaluate(inputs)) {
+  for (const [name, { truth: expected, yardstick }] of results()) {
     const unset = expected.findIndex((x) => Number.isNaN(x));
     if (unset >= 0) return { ...judged, wrong: `the reference leaves ${name}[${unset}] unset` };
     const arg = kernel.args[name]!;

@@ -24,3 +24,22 @@ export async function runConcurrently<T, R>(items: readonly T[], limit: number, 
     await Promise.allSettled(waiting);
   }
 }
+
+/**
+ * Shares `units` of items out to workers, each unit to the worker that is free first, and there runs its items as `runConcurrently` does;
+ * `take` gets results in the order of the items within a unit. The first error ends it in the same way.
+ */
+export async function shareOut<T, R, W>(units: readonly (readonly T[])[], workers: readonly W[], limit: number, run: (worker: W, item: T) => Promise<R>, take: (result: R, item: T) => void): Promise<void> {
+  let next = 0;
+  let failed = false;
+  const work = async (worker: W): Promise<void> => {
+    for (let unit = units[next++]; unit !== undefined && !failed; unit = units[next++])
+      await runConcurrently(unit, limit, (item) => (failed ? Promise.reject(new Error("given up")) : run(worker, item)), take).catch((error: unknown) => {
+        failed = true;
+        throw error;
+      });
+  };
+  const ends = await Promise.allSettled(workers.map(work));
+  const error = ends.find((end) => end.status === "rejected");
+  if (error) throw error.reason;
+}

@@ -1,13 +1,13 @@
 // `cytonet check`: every kernel in every variant against its f64 reference, every gradient rule against differences, on your adapter.
 import { measureAccuracy, type AccuracyRow } from "../../engine/check-accuracy.ts";
 import { listSupport } from "../../engine/check-support.ts";
-import { IN_FLIGHT, runConcurrently } from "../../engine/concurrent.ts";
+import { IN_FLIGHT, shareOut } from "../../engine/concurrent.ts";
 import type { Fingerprint } from "../../engine/device.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { EXIT_CODES, UserError } from "../../errors.ts";
 import type { CheckMode, Format } from "../arguments.ts";
 import { listForward, listTasks, printAgain, selectByName, type Task } from "../check-tasks.ts";
-import { listenForStop, withEngine, type DeviceFlags, type Stop } from "../device.ts";
+import { listenForStop, withEngines, type DeviceFlags, type Stop } from "../device.ts";
 import { checkOutput, emit, formatRows, type Row } from "../output.ts";
 import { createProgress, formatSeconds, type ProgressLine } from "../progress.ts";
 
@@ -30,7 +30,7 @@ export async function runChecks(pattern: string | undefined, flags: CheckFlags):
   const stop = listenForStop(() => process.stderr.write("stopping; what has been run is reported\n"));
   const progress = createProgress();
   try {
-    const report = await withEngine(flags, async (engine): Promise<Report> => {
+    const report = await withEngines(flags, async (engine, engines): Promise<Report> => {
       const { fingerprint, traits } = engine.device;
       if (mode === "support") return reportSupport(selection.kernels.flatMap((kernel) => listSupport(kernel, traits)), fingerprint);
       if (mode === "accuracy") {
@@ -39,7 +39,7 @@ export async function runChecks(pattern: string | undefined, flags: CheckFlags):
         return reportAccuracy(measured.rows, measured.complete, fingerprint, seed);
       }
       const kinds = new Set<Task["kind"]>(mode === "test" ? ["forward", "gradient"] : [mode]);
-      return runTasks(engine, listTasks(selection, kinds, only, seed, traits), flags, stop, progress);
+      return runTasks(engines, engine.device.fingerprint, listTasks(selection, kinds, only, seed, traits), flags, stop, progress);
     });
     progress.end("");
     await emit(report.text(flags.format, flags.output !== undefined), flags.output);
@@ -70,39 +70,41 @@ function headOf(device: Fingerprint): Record<string, unknown> {
   return { date: new Date().toISOString(), adapter: device.adapter, driver: device.driver, features: device.features };
 }
 
-async function runTasks(engine: Engine, tasks: readonly Task[], flags: CheckFlags, stop: Stop, progress: ProgressLine): Promise<Report> {
-  const rows: Row[] = [];
-  const groups: string[] = [];
+async function runTasks(engines: readonly Engine[], device: Fingerprint, tasks: readonly Task[], flags: CheckFlags, stop: Stop, progress: ProgressLine): Promise<Report> {
+  const done: { readonly row: Row; readonly group: string; readonly index: number }[] = [];
+  const places = new Map(tasks.map((task, index) => [task, index]));
   const skips: Record<string, number> = {};
   const tallies: Record<Task["kind"], Tally> = { forward: { passed: 0, failed: 0, skipped: 0 }, gradient: { passed: 0, failed: 0, skipped: 0 } };
   const failures = () => tallies.forward.failed + tallies.gradient.failed;
   const streams = flags.format === "jsonl" && flags.output === undefined;
   const began = performance.now();
-  const run = (task: Task) => {
+  const run = async (engine: Engine, task: Task) => {
     stop.throwIfStopped();
     return task.run(engine);
   };
   try {
-    await runConcurrently(tasks, IN_FLIGHT, async (task) => run(task), (result, task, index) => {
+    // What streams comes in its order.
+    await shareOut(unitsOf(tasks), streams ? engines.slice(0, 1) : engines, IN_FLIGHT, run, (result, task) => {
       tallies[task.kind][result.status]++;
       if (result.status === "skipped") skips[result.reason ?? "unknown"] = (skips[result.reason ?? "unknown"] ?? 0) + 1;
       if (result.status === "failed") progress.note(`FAILED ${result.id}\n  ${result.reason ?? ""}\n  again: ${printAgain(task.id)}`);
       const row: Row = { kind: task.kind, check: result.id, status: result.status, error: shorten(result.worst), ulps: shorten(result.ulps), reason: result.reason ?? null };
-      rows.push(row);
-      groups.push(task.group);
+      done.push({ row, group: task.group, index: places.get(task) ?? 0 });
       // What an early stop, or a lost device, must not take with it.
       if (streams) process.stdout.write(`${JSON.stringify({ schema: SCHEMA, ...row })}\n`);
-      const left = (tasks.length - index - 1) * ((performance.now() - began) / 1000 / (index + 1));
-      progress.update(`${index + 1}/${tasks.length} checks  ${failures()} failed  ${formatSeconds(left)} left  ${task.group}`);
+      const left = (tasks.length - done.length) * ((performance.now() - began) / 1000 / done.length);
+      progress.update(`${done.length}/${tasks.length} checks  ${failures()} failed  ${formatSeconds(left)} left  ${task.group}`);
     });
   } catch (error) {
     if (stop.code() === undefined) throw error;
   }
-  const complete = rows.length === tasks.length;
-  const surroundings = { head: { ...headOf(engine.device.fingerprint), seed: flags.seed, mode: flags.mode }, tail: { skips, complete, summary: tallies } };
+  const complete = done.length === tasks.length;
+  done.sort((x, y) => x.index - y.index);
+  const rows = done.map(({ row }) => row);
+  const surroundings = { head: { ...headOf(device), seed: flags.seed, mode: flags.mode }, tail: { skips, complete, summary: tallies } };
   const text = (format: Format, toFile: boolean) => {
     if (format === "jsonl" && !toFile) return formatRows(format, SCHEMA, [], surroundings);
-    return formatRows(format, SCHEMA, format === "table" || format === "md" ? summarise(rows, groups) : rows, surroundings);
+    return formatRows(format, SCHEMA, format === "table" || format === "md" ? summarise(rows, done.map(({ group }) => group)) : rows, surroundings);
   };
   const kinds = (Object.keys(tallies) as Task["kind"][]).filter((kind) => tasks.some((task) => task.kind === kind));
   return {
@@ -115,6 +117,17 @@ async function runTasks(engine: Engine, tasks: readonly Task[], flags: CheckFlag
       ...(complete ? [] : [`stopped after ${rows.length} of ${tasks.length} checks`]),
     ],
   };
+}
+
+/** Tasks that belong together, which follow each other. */
+function unitsOf(tasks: readonly Task[]): Task[][] {
+  const units: Task[][] = [];
+  for (const task of tasks) {
+    const last = units.at(-1);
+    if (last && last[0]?.unit === task.unit) last.push(task);
+    else units.push([task]);
+  }
+  return units;
 }
 
 /** Reasons for skips; those that name a variant are one, and all formats for machines have them apart. */
