@@ -13,10 +13,8 @@ const COLUMNS = 64u;
 const DEPTH = 16u;
 const UNROLL = 0u;                                                  // 1: a step is multiplied whole, for compilers to unroll
 //#end
-//#use activation madd pixel
+//#use activation pixel tile
 alias Elem4 = vec4<Elem>;
-const K4 = DEPTH / 4u;
-const COLUMNS4 = COLUMNS / 4u;
 struct Uniforms {
   origin: vec3u,
   b: u32, ih: u32, iw: u32, ci: u32, oh: u32, ow: u32, co: u32, fh: u32, fw: u32, groups: u32, cg: u32, og: u32,
@@ -41,10 +39,7 @@ fn finish(pixel: u32, o4: u32, sum: vec4f) {
   y[at] = Elem4(r);
 }
 
-// The vectors of a row are staged in turned places, so that four neighbouring rows lie in different banks.
-var<workgroup> rows: array<vec4f, ROWS * K4>;                       // [ROWS, K4] vectors along c
-var<workgroup> columns: array<vec4f, DEPTH * COLUMNS4>;             // [DEPTH, COLUMNS4]
-const_assert ROWS == 128u && COLUMNS == 64u && DEPTH == 16u;        // what 128 invocations stage and multiply
+const_assert COLUMNS == 64u;                                        // what 128 invocations stage and multiply
 
 // Four channels of x at a tap of a pixel, whose filter begins at `top`, `left`: zeros outside of the image, where these wrap.
 fn loadX(image: u32, top: u32, left: u32, tap: vec2u, c: u32, inside: bool) -> vec4f {
@@ -63,7 +58,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
   let co4 = u.co / 4u;
   let og4 = u.og / 4u;
   // Staging: this invocation brings four inner indices of four pixels, 32 apart, and four channels of two inner indices.
-  let place = t / 4u * K4 + ((t % 4u) ^ (t / 8u % 4u));
+  let place = placeInRow(t / 4u, t % 4u);
   let pixel0 = wg.x * ROWS + t / 4u + 0u;
   let to0 = pixelAt(min(pixel0, pixels - 1u), u.oh, u.ow);
   let pixel1 = wg.x * ROWS + t / 4u + 32u;
@@ -75,15 +70,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
   let column = min(wg.y * COLUMNS4 + t % 16u, og4 - 1u) + wg.z * og4;
   let ty = t / 8u;
   let tx = t % 8u;
-  let turn = ty / 2u % 4u;
-  var s0a = vec4f(); var s0b = vec4f();
-  var s1a = vec4f(); var s1b = vec4f();
-  var s2a = vec4f(); var s2b = vec4f();
-  var s3a = vec4f(); var s3b = vec4f();
-  var s4a = vec4f(); var s4b = vec4f();
-  var s5a = vec4f(); var s5b = vec4f();
-  var s6a = vec4f(); var s6b = vec4f();
-  var s7a = vec4f(); var s7b = vec4f();
+  var tile = Tile();
   for (var k0 = 0u; k0 < inner + DEPTH; k0 += DEPTH) {
     // The step at k0 is loaded while the staged one, before it, is multiplied.
     let k = k0 + t % 4u * 4u;
@@ -97,52 +84,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
     let w1 = vec4f(w[min(k0 + t / 16u + 8u, inner - 1u) * co4 + column]);
     if (k0 > 0u) {
       let count = select(min(K4, (inner + DEPTH - k0) / 4u), K4, UNROLL == 1u);
-      for (var p = 0u; p < count; p++) {
-        let b0 = columns[(4u * p + 0u) * COLUMNS4 + tx];
-        let b1 = columns[(4u * p + 1u) * COLUMNS4 + tx];
-        let b2 = columns[(4u * p + 2u) * COLUMNS4 + tx];
-        let b3 = columns[(4u * p + 3u) * COLUMNS4 + tx];
-        let d0 = columns[(4u * p + 0u) * COLUMNS4 + tx + 8u];
-        let d1 = columns[(4u * p + 1u) * COLUMNS4 + tx + 8u];
-        let d2 = columns[(4u * p + 2u) * COLUMNS4 + tx + 8u];
-        let d3 = columns[(4u * p + 3u) * COLUMNS4 + tx + 8u];
-        let a0 = rows[(ty + 0u) * K4 + (p ^ turn)];
-        s0a = madd(a0, b0, b1, b2, b3, s0a);
-        s0b = madd(a0, d0, d1, d2, d3, s0b);
-        let a1 = rows[(ty + 16u) * K4 + (p ^ turn)];
-        s1a = madd(a1, b0, b1, b2, b3, s1a);
-        s1b = madd(a1, d0, d1, d2, d3, s1b);
-        let a2 = rows[(ty + 32u) * K4 + (p ^ turn)];
-        s2a = madd(a2, b0, b1, b2, b3, s2a);
-        s2b = madd(a2, d0, d1, d2, d3, s2b);
-        let a3 = rows[(ty + 48u) * K4 + (p ^ turn)];
-        s3a = madd(a3, b0, b1, b2, b3, s3a);
-        s3b = madd(a3, d0, d1, d2, d3, s3b);
-        let a4 = rows[(ty + 64u) * K4 + (p ^ turn)];
-        s4a = madd(a4, b0, b1, b2, b3, s4a);
-        s4b = madd(a4, d0, d1, d2, d3, s4b);
-        let a5 = rows[(ty + 80u) * K4 + (p ^ turn)];
-        s5a = madd(a5, b0, b1, b2, b3, s5a);
-        s5b = madd(a5, d0, d1, d2, d3, s5b);
-        let a6 = rows[(ty + 96u) * K4 + (p ^ turn)];
-        s6a = madd(a6, b0, b1, b2, b3, s6a);
-        s6b = madd(a6, d0, d1, d2, d3, s6b);
-        let a7 = rows[(ty + 112u) * K4 + (p ^ turn)];
-        s7a = madd(a7, b0, b1, b2, b3, s7a);
-        s7b = madd(a7, d0, d1, d2, d3, s7b);
-      }
+      tile = multiplyStep(tile, ty, tx, count);
     }
     workgroupBarrier();                                             // the step before has been read
-    rows[place + 0u * K4] = x0;
-    rows[place + 32u * K4] = x1;
-    rows[place + 64u * K4] = x2;
-    rows[place + 96u * K4] = x3;
-    columns[t] = w0;
-    columns[t + 128u] = w1;
+    tileRows[place + 0u * K4] = x0;
+    tileRows[place + 32u * K4] = x1;
+    tileRows[place + 64u * K4] = x2;
+    tileRows[place + 96u * K4] = x3;
+    tileColumns[t] = w0;
+    tileColumns[t + 128u] = w1;
     workgroupBarrier();                                             // this step has been written
   }
   // A loop over copies, so that the epilogue is compiled once.
-  var sums = array<vec4f, 16>(s0a, s1a, s2a, s3a, s4a, s5a, s6a, s7a, s0b, s1b, s2b, s3b, s4b, s5b, s6b, s7b);
+  var sums = sumsOf(tile);
   for (var r = 0u; r < 16u; r++) {
     let pixel = wg.x * ROWS + ty + 16u * (r % 8u);
     let o4 = wg.y * COLUMNS4 + tx + 8u * (r / 8u);

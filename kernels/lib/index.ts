@@ -18,9 +18,10 @@ import window from "./window.wgsl?raw";
 import noLabel from "./no-label.wgsl?raw";
 import online from "./online.wgsl?raw";
 import rng from "./rng.wgsl?raw";
+import tile from "./tile.wgsl?raw";
 import total from "./total.wgsl?raw";
 
-export const libraries: Readonly<Record<string, string>> = { activation, block, border, eight, heads, madd, matrix, matrixHeads, matrixTile, pixel, rows, total, ncePair, noLabel, optim, optimDecide, online, rng, window };
+export const libraries: Readonly<Record<string, string>> = { activation, block, border, eight, heads, madd, matrix, matrixHeads, matrixTile, pixel, rows, tile, total, ncePair, noLabel, optim, optimDecide, online, rng, window };
 
 /** In place of `libraries.matrix`, for variants that stand in for those with subgroup matrices: the same functions in plain WGSL. */
 export const emulatedMatrix: Readonly<Record<string, string>> = { matrix: matrixEmulated };

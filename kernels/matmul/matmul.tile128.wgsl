@@ -12,9 +12,10 @@ const STEP = 16u;                                                   // of k at a
 const UNROLL = 0u;                                                  // 1: a step is multiplied whole, for compilers to unroll
 //#end
 alias Elem4 = vec4<Elem>;
-//#use activation madd
-const TILE4 = TILE / 4u;                                            // vectors in a row of the staged B
-const K4 = STEP / 4u;                                               // vectors of k in a step
+//#use activation tile
+const ROWS = TILE;
+const COLUMNS = TILE;
+const DEPTH = STEP;
 struct Uniforms { origin: vec3u, batch: u32, batchA: u32, batchB: u32, m: u32, n: u32, k: u32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> a: array<Elem4>;           // [batchA, m, k]
@@ -22,10 +23,6 @@ struct Uniforms { origin: vec3u, batch: u32, batchA: u32, batchB: u32, m: u32, n
 @group(0) @binding(3) var<storage, read_write> c: array<Elem4>;     // [batch, m, n]
 @group(0) @binding(4) var<storage, read> bias: array<Elem4>;        // [n] //#if bias
 @group(0) @binding(5) var<storage, read> residual: array<Elem4>;    // [batch, m, n] //#if residual
-
-// The vectors of a row of A are staged in turned places, so that rows that are read together lie in different banks.
-var<workgroup> stagedA: array<vec4f, TILE * K4>;                    // [TILE, K4] vectors along k
-var<workgroup> stagedB: array<vec4f, STEP * TILE4>;                 // [STEP, TILE4] vectors along n
 
 // Four neighbours of C, number `at` of all, in columns 4 j4 and on.
 fn store(sum: vec4f, j4: u32, at: u32) {
@@ -95,28 +92,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
   let forA = t < 128u;
   let rowA = 4u * (lane / K4);                                      // of A's block in the tile
   let stepA = lane % K4;
-  let stepB = lane / TILE4;
-  let columnB = lane % TILE4;
+  let stepB = lane / COLUMNS4;
+  let columnB = lane % COLUMNS4;
   // Of 32 invocations side by side 4 × 8 have their places together: they read less than 2 × 16 would.
   let ty = t / 64u * 4u + t % 32u / 8u;
   let tx = t / 32u % 2u * 8u + t % 8u;
-  let turn = ty / 2u % 4u;
-  var s0a = vec4f();
-  var s0b = vec4f();
-  var s1a = vec4f();
-  var s1b = vec4f();
-  var s2a = vec4f();
-  var s2b = vec4f();
-  var s3a = vec4f();
-  var s3b = vec4f();
-  var s4a = vec4f();
-  var s4b = vec4f();
-  var s5a = vec4f();
-  var s5b = vec4f();
-  var s6a = vec4f();
-  var s6b = vec4f();
-  var s7a = vec4f();
-  var s7b = vec4f();
+  var tile = Tile();
   let steps = (u.k + STEP - 1u) / STEP;
   let lastStep = (u.k + 3u) / 4u - 1u;
   for (var at = 0u; at <= steps; at++) {
@@ -124,67 +105,34 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
     var next = mat4x4f();
     if (at < steps) {
       if (forA) { next = loadA(za, wg.y * TILE + rowA, at * K4 + stepA); }
-      else { next = loadB(zb, min(at * K4 + stepB, lastStep), min(wg.x * TILE4 + columnB, n4 - 1u)); }
+      else { next = loadB(zb, min(at * K4 + stepB, lastStep), min(wg.x * COLUMNS4 + columnB, n4 - 1u)); }
     }
     if (at > 0u) {
       let count = select(min(K4, lastStep + 1u - (at - 1u) * K4), K4, UNROLL == 1u);
-      for (var p = 0u; p < count; p++) {
-        let b0 = stagedB[(4u * p ) * TILE4 + tx];
-        let b1 = stagedB[(4u * p + 1u) * TILE4 + tx];
-        let b2 = stagedB[(4u * p + 2u) * TILE4 + tx];
-        let b3 = stagedB[(4u * p + 3u) * TILE4 + tx];
-        let d0 = stagedB[(4u * p ) * TILE4 + tx + 16u];
-        let d1 = stagedB[(4u * p + 1u) * TILE4 + tx + 16u];
-        let d2 = stagedB[(4u * p + 2u) * TILE4 + tx + 16u];
-        let d3 = stagedB[(4u * p + 3u) * TILE4 + tx + 16u];
-        let a0 = stagedA[(ty ) * K4 + (p ^ turn)];
-        s0a = madd(a0, b0, b1, b2, b3, s0a);
-        s0b = madd(a0, d0, d1, d2, d3, s0b);
-        let a1 = stagedA[(ty + 16u) * K4 + (p ^ turn)];
-        s1a = madd(a1, b0, b1, b2, b3, s1a);
-        s1b = madd(a1, d0, d1, d2, d3, s1b);
-        let a2 = stagedA[(ty + 32u) * K4 + (p ^ turn)];
-        s2a = madd(a2, b0, b1, b2, b3, s2a);
-        s2b = madd(a2, d0, d1, d2, d3, s2b);
-        let a3 = stagedA[(ty + 48u) * K4 + (p ^ turn)];
-        s3a = madd(a3, b0, b1, b2, b3, s3a);
-        s3b = madd(a3, d0, d1, d2, d3, s3b);
-        let a4 = stagedA[(ty + 64u) * K4 + (p ^ turn)];
-        s4a = madd(a4, b0, b1, b2, b3, s4a);
-        s4b = madd(a4, d0, d1, d2, d3, s4b);
-        let a5 = stagedA[(ty + 80u) * K4 + (p ^ turn)];
-        s5a = madd(a5, b0, b1, b2, b3, s5a);
-        s5b = madd(a5, d0, d1, d2, d3, s5b);
-        let a6 = stagedA[(ty + 96u) * K4 + (p ^ turn)];
-        s6a = madd(a6, b0, b1, b2, b3, s6a);
-        s6b = madd(a6, d0, d1, d2, d3, s6b);
-        let a7 = stagedA[(ty + 112u) * K4 + (p ^ turn)];
-        s7a = madd(a7, b0, b1, b2, b3, s7a);
-        s7b = madd(a7, d0, d1, d2, d3, s7b);
-      }
+      tile = multiplyStep(tile, ty, tx, count);
     }
     workgroupBarrier();                                             // all have read the old slab
     if (at < steps) {
       if (forA) {
-        stagedA[(rowA) * K4 + (stepA ^ ((rowA) / 2u % 4u))] = next[0];
-        stagedA[(rowA + 1u) * K4 + (stepA ^ ((rowA + 1u) / 2u % 4u))] = next[1];
-        stagedA[(rowA + 2u) * K4 + (stepA ^ ((rowA + 2u) / 2u % 4u))] = next[2];
-        stagedA[(rowA + 3u) * K4 + (stepA ^ ((rowA + 3u) / 2u % 4u))] = next[3];
+        tileRows[placeInRow(rowA, stepA)] = next[0];
+        tileRows[placeInRow(rowA + 1u, stepA)] = next[1];
+        tileRows[placeInRow(rowA + 2u, stepA)] = next[2];
+        tileRows[placeInRow(rowA + 3u, stepA)] = next[3];
       } else {
-        stagedB[(4u * stepB ) * TILE4 + columnB] = next[0];
-        stagedB[(4u * stepB + 1u) * TILE4 + columnB] = next[1];
-        stagedB[(4u * stepB + 2u) * TILE4 + columnB] = next[2];
-        stagedB[(4u * stepB + 3u) * TILE4 + columnB] = next[3];
+        tileColumns[4u * stepB * COLUMNS4 + columnB] = next[0];
+        tileColumns[(4u * stepB + 1u) * COLUMNS4 + columnB] = next[1];
+        tileColumns[(4u * stepB + 2u) * COLUMNS4 + columnB] = next[2];
+        tileColumns[(4u * stepB + 3u) * COLUMNS4 + columnB] = next[3];
       }
     }
     workgroupBarrier();                                             // the new slab is whole
   }
   let i = wg.y * TILE + ty;
   // A loop, so that the compiler meets one epilogue and not one for each row.
-  var sums = array<vec4f, 16>(s0a, s1a, s2a, s3a, s4a, s5a, s6a, s7a, s0b, s1b, s2b, s3b, s4b, s5b, s6b, s7b);
+  var sums = sumsOf(tile);
   for (var r = 0u; r < 16u; r++) {
     let row = i + 16u * (r % 8u);
-    let j4 = wg.x * TILE4 + tx + 16u * (r / 8u);
+    let j4 = wg.x * COLUMNS4 + tx + 16u * (r / 8u);
     if (row < u.m && j4 < n4) { store(sums[r], j4, (wg.z * u.m + row) * n4 + j4); }
   }
 }
