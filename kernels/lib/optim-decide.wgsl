@@ -18,6 +18,12 @@ fn decide(squares: f32, bad: u32) {
     return;
   }
   let norm = sqrt(squares);
+  if (hyper[LIMIT] > 0.0 && norm > hyper[LIMIT]) {
+    control[NORM] = norm;
+    control[FACTOR] = 0.0;
+    control[FINITE] = 0.0;
+    return;
+  }
   let clips = hyper[CLIP] > 0.0 && norm > hyper[CLIP];
   control[STEPS] += 1.0;
   control[NORM] = norm;

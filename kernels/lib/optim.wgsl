@@ -17,3 +17,4 @@ const CLIP = 5u;
 const GRADIENT_SCALE = 6u;
 const GROWTH_INTERVAL = 7u;
 const MAX_LOSS_SCALE = 8u;
+const LIMIT = 9u;

@@ -8,7 +8,7 @@ export const CONTROL = {
   norm: 1,
   /** What the last raw gradient was multiplied with: gradientScale / loss scale, and clipping. */
   factor: 2,
-  /** 1 where the last gradient was finite, so that the step is taken; else 0. */
+  /** 1 where the last gradient was finite and within the limit, so that the step is taken; else 0. */
   finite: 3,
   /** 1 − β₁^steps and 1 − β₂^steps, each kept as the moving average of ones, so rounding cannot cancel. */
   correction1: 4,
@@ -36,8 +36,10 @@ export const HYPER = {
   growthInterval: 7,
   /** Where the loss scale stops growing. */
   maxLossScale: 8,
+  /** Largest norm with which a step is taken; 0 takes any. */
+  limit: 9,
 } as const;
-export const HYPER_SIZE = 9;
+export const HYPER_SIZE = 10;
 
 /** Test inputs: a control state in the middle of training, and hyper-parameters. */
 export const CONTROL_INPUT = (_: () => number, index: number): number => [3, 2, 0.5, 1, 0.27, 0.003, 2, 9][index] ?? 0;

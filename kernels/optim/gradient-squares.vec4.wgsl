@@ -9,7 +9,7 @@ alias Elem4 = vec4<Elem>;
 struct Uniforms { origin: vec3u, n: u32, parts: u32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> gradients: array<Elem4>;      // [n]
-@group(0) @binding(2) var<storage, read> hyper: array<f32>;            // [9]
+@group(0) @binding(2) var<storage, read> hyper: array<f32>;            // [10]
 @group(0) @binding(3) var<storage, read> control: array<f32>;          // [8]
 @group(0) @binding(4) var<storage, read_write> squares: array<f32>;    // [parts]
 @group(0) @binding(5) var<storage, read_write> broken: array<u32>;     // [parts]

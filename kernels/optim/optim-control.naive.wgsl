@@ -11,7 +11,7 @@ struct Uniforms { origin: vec3u, parts: u32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> squares: array<f32>;          // [parts]
 @group(0) @binding(2) var<storage, read> broken: array<u32>;           // [parts]
-@group(0) @binding(3) var<storage, read> hyper: array<f32>;            // [9]
+@group(0) @binding(3) var<storage, read> hyper: array<f32>;            // [10]
 @group(0) @binding(4) var<storage, read_write> control: array<f32>;    // [8]
 
 @compute @workgroup_size(1)

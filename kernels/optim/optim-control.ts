@@ -8,7 +8,7 @@ import tree from "./optim-control.tree.wgsl?raw";
 /** Second stage of the gradient norm, and everything that follows from it; see `CONTROL` for the layout. */
 export const optimControl = defineKernel({
   name: "optim_control",
-  doc: "Norm √Σ squares, factor gradientScale/lossScale · min(1, clip/norm), finite or not, step count, bias corrections, loss scale. Non-finite: nothing counts, the loss scale halves.",
+  doc: "Norm √Σ squares, factor gradientScale/lossScale · min(1, clip/norm), finite or not, step count, bias corrections, loss scale. Non-finite: nothing counts, the loss scale halves. Beyond the limit: nothing counts.",
   dims: ["parts"],
   dtypes: ["f32"],
   args: {
@@ -26,7 +26,7 @@ export const optimControl = defineKernel({
   flops: ({ parts }) => 2 * parts,
   builtins: { division: 3, sqrt: 1 },
   inputs: {
-    hyper: HYPER_INPUT,
+    hyper: (random, index, { parts }) => (index === HYPER.limit ? ({ 38: 0.5, 1000: 1e4 }[parts] ?? 0) : HYPER_INPUT(random, index)),
     control: CONTROL_INPUT,
     squares: (random) => random(),
     broken: (_, index, { parts }) => (parts === 37 && index === 5 ? 3 : 0),
@@ -44,6 +44,12 @@ export const optimControl = defineKernel({
       return;
     }
     const norm = round(Math.sqrt(sum));
+    if (hyper[HYPER.limit]! > 0 && norm > hyper[HYPER.limit]!) {
+      control[CONTROL.norm] = norm;
+      control[CONTROL.factor] = 0;
+      control[CONTROL.finite] = 0;
+      return;
+    }
     const clip = hyper[HYPER.clip]!;
     control[CONTROL.steps]! += 1;
     control[CONTROL.norm] = norm;
@@ -59,6 +65,7 @@ export const optimControl = defineKernel({
   cases: {
     one: { numbers: { parts: 1 } },
     "not finite": { numbers: { parts: 37 } },
+    "beyond the limit": { numbers: { parts: 38 } },
     many: { numbers: { parts: 1000 } },
     all: { numbers: { parts: 16384 }, bench: true },
   },

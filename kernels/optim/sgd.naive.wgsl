@@ -11,7 +11,7 @@ struct Uniforms { origin: vec3u, n: u32, decayEnd: u32 }
 @group(0) @binding(2) var<storage, read> gradients: array<Elem>;       // [n]
 @group(0) @binding(3) var<storage, read_write> velocity: array<Elem>;  // [n]
 @group(0) @binding(4) var<storage, read> control: array<f32>;          // [8]
-@group(0) @binding(5) var<storage, read> hyper: array<f32>;            // [9]
+@group(0) @binding(5) var<storage, read> hyper: array<f32>;            // [10]
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t: u32) {

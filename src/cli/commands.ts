@@ -12,6 +12,7 @@ import type { ExportFlags } from "./verbs/export.ts";
 import type { ImportFlags } from "./verbs/import.ts";
 import type { InspectFlags } from "./verbs/inspect.ts";
 import type { KernelFlags } from "./verbs/kernel.ts";
+import type { ReplayFlags } from "./verbs/replay.ts";
 import type { ProfileFlags } from "./verbs/profile.ts";
 import type { ProbeFlags } from "./verbs/probe.ts";
 import type { PhantomFlags } from "./verbs/phantom.ts";
@@ -132,10 +133,23 @@ export function addVerbs(program: Command): void {
         .option("--micro <n>", "of those, patches that go through the encoder at once: the gradient is that of the whole batch, the memory that of so many (default: all)", wholeNumber("--micro", 1))
         .option("--config <file>", "settings in YAML or JSON; options and --set go before what it says")
         .option("--set <key=value>", "any other setting, see `cytonet --help settings`; may be repeated", collect)
+        .option("--no-live", "on a terminal: one line of progress instead of the view with curves")
         .option("--resume", "continue the run that is there from its last checkpoint")
         .option("--force", "replace the run that is there"),
     ),
   ).action(async (dataset: string, flags: Optional<TrainFlags, "out">) => (await import("./verbs/train.ts")).runTrain(dataset, { ...flags, out: need("train", "--out RUN", flags.out) }));
+
+  withOutput(
+    withAdapter(
+      addVerb(program, "replay", "take one step of a run again and tell its numbers; nothing of the run changes", [
+        "cytonet replay runs/first/failed-step-0000000412.safetensors brains",
+        "CYTONET_DEBUG=nan cytonet replay runs/first/failed-step-0000000412.safetensors brains",
+        "cytonet replay runs/first/checkpoints/step-0000000400.safetensors brains --format json",
+      ])
+        .argument("<state>", "what a run left that gave up, or any checkpoint: the step after it is taken")
+        .argument("<dataset>", "the dataset of the run"),
+    ),
+  ).action(async (state: string, dataset: string, flags: ReplayFlags) => (await import("./verbs/replay.ts")).runReplay(state, dataset, flags));
 
   withFormat(
     withAdapter(

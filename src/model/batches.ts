@@ -1,10 +1,11 @@
 // Batches of a run: which patches, how augmented, with their places, dealt to micro-batches; all a function of (seed, step).
 import type { Dataset } from "../data/dataset.ts";
-import type { Sampler } from "../data/sampler.ts";
+import { createSampler, type Sampler } from "../data/sampler.ts";
 import { cropWindows, type SectionCache } from "../data/sections.ts";
 import { drawViews, windowSide, type ViewParameters } from "./augment.ts";
 import type { TrainConfig } from "./config.ts";
 import { windowOptions } from "./objective.ts";
+import { holdOutSections } from "./validation.ts";
 
 /** What goes through the encoder at once: `m` patches of a batch. */
 export interface HostPart {
@@ -82,6 +83,21 @@ export interface Batches {
   /** Where step `step` stands in the order of the data. */
   cursorOf(step: number): { epoch: number; index: number };
   load(step: number): Promise<HostBatch>;
+}
+
+/**
+ * The sampler of a configuration whose lengths are resolved; brains and sections held out are left out.
+ * @param runSeed the seed of the run, which decides what validation keeps, where the configuration's is that of an order after a rewind
+ */
+export function createRunSampler(dataset: Dataset, config: TrainConfig, runSeed: number = config.seed): Sampler {
+  return createSampler(dataset, {
+    seed: config.seed,
+    groupSize: config.batch.groupSize,
+    groupsPerBatch: config.batch.groups,
+    radiusMm: config.batch.radiusMm!,
+    holdOut: config.holdOut,
+    holdOutSections: holdOutSections(dataset, { ...config, seed: runSeed }),
+  });
 }
 
 /** Windows of a batch are held on the host up to this, for both passes of gradient caching; beyond, each part reads its own in each pass. */

@@ -49,10 +49,11 @@ export async function loadCheckpoint(files: Files, path: string): Promise<TrainS
  * rename before it → older ones removed. Only one process may write to the folder: hold the run's lock.
  *
  * @param keep how many of the newest stay; at least 1. Those of later steps go: they are of a run that was turned back.
+ * @param anchor step of a checkpoint that stays too
  * @param card text that lies beside the checkpoint, and goes with it
  * @throws UserError 74 (disk full, I/O, or read back otherwise than written): the checkpoints there were are untouched
  */
-export async function saveCheckpoint(files: Files, folder: string, state: TrainState, keep: number = DEFAULT_KEEP, card?: string): Promise<string> {
+export async function saveCheckpoint(files: Files, folder: string, state: TrainState, keep: number = DEFAULT_KEEP, card?: string, anchor?: number): Promise<string> {
   if (!Number.isSafeInteger(keep) || keep < 1) throw new UserError(EXIT_CODES.config, `checkpoints: ${keep} kept, expected an integer of at least 1`);
   const name = checkpointName(state.step);
   const path = joinPath(folder, name);
@@ -69,7 +70,7 @@ export async function saveCheckpoint(files: Files, folder: string, state: TrainS
   await files.writeAtomic(joinPath(folder, POINTER), new TextEncoder().encode(`${name}\n`));
   // After what it describes: a card that finds no room must not cost the checkpoint.
   if (card !== undefined) await files.writeAtomic(joinPath(folder, cardName(state.step)), new TextEncoder().encode(card));
-  await prune(files, folder, state.step, keep);
+  await prune(files, folder, state.step, keep, anchor);
   return path;
 }
 
@@ -87,9 +88,10 @@ async function verifyCopy(files: Files, path: string, bytes: Uint8Array): Promis
   ]);
 }
 
-async function prune(files: Files, folder: string, newest: number, keep: number): Promise<void> {
+async function prune(files: Files, folder: string, newest: number, keep: number, anchor?: number): Promise<void> {
   const steps = await listCheckpoints(files, folder);
-  const kept = new Set(steps.filter((step) => step <= newest).slice(0, keep));
+  const whole = steps.filter((step) => step <= newest);
+  const kept = new Set([...whole.slice(0, keep), ...whole.filter((step) => step === anchor)]);
   for (const step of steps) if (!kept.has(step)) await files.remove(joinPath(folder, checkpointName(step)));
   await removeCards(files, folder, kept);
   await clearLeftovers(files, folder);

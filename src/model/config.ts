@@ -78,6 +78,9 @@ export const FIELDS = {
   "augment.blur": rule([0.3, 1.5], "standard deviation of a Gaussian blur, px", range(0, 4)),
   "augment.blurShare": rule(0.5, "share of patches that are blurred", between(0, 1)),
   "augment.noise": rule(0.3, "standard deviation of added noise, at most, in those of the data", between(0, 10)),
+  "spike.action": rule("none", "where a gradient's norm jumps: skip the step, rewind to the last checkpoint and go on with other data, abort, or none", oneOf("none", "skip", "rewind", "abort")),
+  "spike.threshold": rule(10, "a jump: beyond the median by so many deviations (1.48 median absolute deviations, at least a tenth of the median)", between(1, 1e6)),
+  "spike.window": rule(64, "steps that median and deviation are of", between(16, 4096, true)),
   "validate.every": rule(null, "steps between validations on what is held out; null: none", orNull(between(1, 1e9, true))),
   "validate.label": rule(null, "label column that nearest neighbours are asked for; null: none", orNull((value) => (typeof value === "string" && value !== "" ? undefined : "expected a column's name"))),
   "validate.samples": rule(512, "places held out that are looked at, and labelled training places to compare them with, at most", between(2, 1e6, true)),
@@ -136,6 +139,7 @@ export interface TrainConfig {
     readonly blurShare: number;
     readonly noise: number;
   };
+  readonly spike: { readonly action: "none" | "skip" | "rewind" | "abort"; readonly threshold: number; readonly window: number };
   readonly validate: { readonly every: number | null; readonly label: string | null; readonly samples: number; readonly share: number };
   readonly checkpoint: { readonly every: number; readonly keep: number };
 }

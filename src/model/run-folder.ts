@@ -24,6 +24,13 @@ export const RUN_FILES = {
   lock: "lock",
 } as const;
 
+/** Name of what a run leaves that gave up at a step. */
+export function failureName(step: number): string {
+  return `failed-step-${String(step).padStart(10, "0")}.safetensors`;
+}
+
+const FAILURE = /^failed-step-\d{10}\.safetensors$/;
+
 /** What a killed process leaves before there is a start file: its lock, and parts of files that were being written. */
 const REMAINS = /^(lock(\.takeover)?(\..+\.part)?|\.config\.json\.starting\..+\.part)$/;
 
@@ -85,4 +92,5 @@ export async function removeRun(files: Files, path: string): Promise<void> {
     if (name === RUN_FILES.checkpoints) await removeCheckpoints(files, joinPath(path, name));
     else if ((await files.size(joinPath(path, name))) !== undefined) await files.remove(joinPath(path, name));
   }
+  for (const { name, kind } of await files.list(path)) if (kind === "file" && FAILURE.test(name)) await files.remove(joinPath(path, name));
 }

@@ -3,8 +3,9 @@ import { canonicalJson, isList, isObject, listDifferences, parseJson } from "../
 import type { Json, JsonObject } from "../data/json.ts";
 import { readSafetensors, writeSafetensors } from "../data/safetensors.ts";
 import { hashBytes } from "../data/sha256.ts";
-import type { StoredTensor } from "../data/tensors.ts";
+import { loadFloat32, storeFloat32, type StoredTensor } from "../data/tensors.ts";
 import { EXIT_CODES, UserError } from "../errors.ts";
+import { readWatch, type WatchState } from "./watch.ts";
 
 /** Key of the counter-based generator and whatever else positions it. */
 export interface RngState {
@@ -26,6 +27,8 @@ export interface TrainState {
   readonly cursor: { readonly epoch: number; readonly index: number };
   /** Steps up to this one that were skipped without a finite one between them. */
   readonly skippedInARow: number;
+  /** Absent in older checkpoints. */
+  readonly watch?: WatchState;
   /** Bytes of metrics.jsonl that belong to the finished steps. */
   readonly metricsOffset: number;
   /** Keys of the kernels in use: a resumed run takes the same ones, so that its bits are the same. */
@@ -110,6 +113,8 @@ function parseFields(metadata: ReadonlyMap<string, string>, name: string): Omit<
     if (typeof value !== "number") throw refuse(`rng.${key}`, "a number");
     rng[key] = value;
   }
+  const watch = metadata.has("watch") ? readWatch(object("watch")) : undefined;
+  if (metadata.has("watch") && !watch) throw refuse("watch", "the state of a watch over gradients");
   const blueprints = read("blueprints");
   if (!isList(blueprints)) throw refuse("blueprints", "a list");
   return {
@@ -120,10 +125,26 @@ function parseFields(metadata: ReadonlyMap<string, string>, name: string): Omit<
     cursor: { epoch: count(cursor["epoch"], "cursor.epoch"), index: count(cursor["index"], "cursor.index") },
     // Older checkpoints do not have it.
     skippedInARow: metadata.has("skippedInARow") ? count(read("skippedInARow"), "skippedInARow") : 0,
+    ...(watch ? { watch } : {}),
     metricsOffset: count(read("metricsOffset"), "metricsOffset"),
     blueprints: blueprints.map((key) => text(key, "blueprints")),
     environment: object("environment"),
   };
+}
+
+export function storeTensors(tensors: ReadonlyMap<string, { readonly data: Float32Array; readonly shape: readonly number[] }>): Map<string, StoredTensor> {
+  return new Map([...tensors].map(([name, { data, shape }]) => [name, storeFloat32(data, shape)]));
+}
+
+/** Errors: UserError 65 for a tensor that is not f32. */
+export function loadTensors(state: Pick<TrainState, "step" | "tensors">): Map<string, Float32Array> {
+  return new Map(
+    [...state.tensors].map(([name, tensor]) => {
+      const values = loadFloat32(tensor);
+      if (!values) throw new UserError(EXIT_CODES.badData, `checkpoint of step ${state.step}: ${name} is ${tensor.dtype}, expected F32`);
+      return [name, values];
+    }),
+  );
 }
 
 /** What of a run must be the same for its bits to continue. */

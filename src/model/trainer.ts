@@ -1,25 +1,26 @@
 // The trainer: draws batches, replays the training step, writes metrics and checkpoints, and continues to the same bits.
 import type { Dataset } from "../data/dataset.ts";
 import { hashJson, type JsonObject } from "../data/json.ts";
-import { createSampler } from "../data/sampler.ts";
+import { selectMembers } from "../data/sampler.ts";
 import { loadSections } from "../data/sections.ts";
-import { storeFloat32, loadFloat32, type StoredTensor } from "../data/tensors.ts";
 import type { Engine } from "../engine/engine.ts";
-import { EXIT_CODES, UserError } from "../errors.ts";
+import { EXIT_CODES, UserError, quoteArgument } from "../errors.ts";
 import { joinPath, type Files } from "../files.ts";
 import type { Blueprint } from "../kernel/blueprint.ts";
-import { createBatches } from "./batches.ts";
+import { createBatches, createRunSampler } from "./batches.ts";
 import { writeCard } from "./card.ts";
-import { saveCheckpoint, startCheckpoints } from "./checkpoint.ts";
+import { checkpointName, loadCheckpoint, saveCheckpoint, startCheckpoints } from "./checkpoint.ts";
 import { FREE_ON_RESUME, type TrainConfig } from "./config.ts";
 import type { EncoderPlan } from "./embed.ts";
 import { precisionOn } from "./precision.ts";
 import { resolveScales } from "./objective.ts";
 import { createPace } from "./pace.ts";
 import { createRun, resumeRun, RUN_FILES, type MetricsRecord, type Run } from "./run.ts";
-import { checkContinuation, type TrainState } from "./state.ts";
+import { writeFailure } from "./replay.ts";
+import { checkContinuation, loadTensors, storeTensors, type TrainState } from "./state.ts";
 import { buildTrainingStep, modelDefinition, type StepMetrics, type TrainingStep } from "./training.ts";
 import { choosePlaces, describeValidation, holdOutSections, validate, validationBatch } from "./validation.ts";
+import { anchorOf, FRESH_WATCH, judgeStep, MAX_REWINDS, MAX_SKIPPED, MAX_SPIKES, orderSeed, rewindWatch, spikeLimit } from "./watch.ts";
 import { writeWeights } from "./weights.ts";
 
 export interface TrainOptions {
@@ -53,6 +54,9 @@ export interface Progress {
   readonly waiting: number;
   /** Bytes on the device. */
   readonly memory: number;
+  /** Steps of the run that were skipped so far, and how often it went back. */
+  readonly skipped: number;
+  readonly rewinds: number;
 }
 
 export interface TrainResult {
@@ -66,13 +70,13 @@ export interface TrainResult {
   readonly last: StepMetrics | undefined;
   /** Over the steps taken by this call; 0 where there were none. */
   readonly patchesPerSecond: number;
+  /** Share of that time in which the device waited for patches. */
+  readonly waiting: number;
   readonly parameters: number;
   /** What the training step takes on the device. */
   readonly statistics: TrainingStep["statistics"];
 }
 
-/** Non-finite steps in a row after which a run is given up. */
-const MAX_SKIPPED = 8;
 /** Metrics are flushed to the disk at least this often, in steps. */
 const FLUSH_EVERY = 20;
 
@@ -84,26 +88,16 @@ export function eventsEvery(steps: number): number {
 /**
  * Trains to `config.steps`. The same device, build, configuration and data give the same weights, whether or not the run
  * was killed and resumed in between.
- * @throws UserError 65 on resume with other settings or data, 70 after eight non-finite steps in a row, 73–75 for files
+ * @throws UserError 65 on resume with other settings or data, 70 after eight non-finite steps in a row or at a spike that is to end the run, 73–75 for files
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
   const { engine, files, dataset } = options;
   const note = options.onNote ?? (() => {});
   const cache = loadSections(dataset, files);
   const kept = holdOutSections(dataset, options.config);
-  const drawing = (config: TrainConfig) =>
-    createSampler(dataset, {
-      seed: config.seed,
-      groupSize: config.batch.groupSize,
-      groupsPerBatch: config.batch.groups,
-      radiusMm: config.batch.radiusMm!,
-      holdOut: config.holdOut,
-      holdOutSections: kept,
-    });
-  // The extent is measured over what training may see; a first sampler with any radius tells which samples those are.
-  const members = drawing({ ...options.config, batch: { ...options.config.batch, radiusMm: 1 } }).members;
+  const members = selectMembers(dataset, options.config.holdOut, kept);
   const config = await resolveScales(options.config, dataset, cache, members);
-  const sampler = drawing(config);
+  const { spike } = config;
   const places = config.validate.every === null ? undefined : choosePlaces(dataset, config, members);
   const plainConfig = toJson(config);
   const hashes = { config: hashJson(plainConfig), data: dataset.hash, model: hashJson(modelDefinition(config)) };
@@ -136,7 +130,12 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       if (lost > 0) note(`resume: ${lost} of ${state.blueprints.length} kernels of the checkpoint do not fit this device or build; others take their place, so the bits will differ`);
       step.restore(loadTensors(state));
     }
-    const batches = createBatches(dataset, cache, sampler, config);
+    let watch = state?.watch ?? FRESH_WATCH;
+    const order = () => {
+      const ordered = { ...config, seed: orderSeed(config.seed, watch.rewinds) };
+      return createBatches(dataset, cache, createRunSampler(dataset, ordered, config.seed), ordered);
+    };
+    let batches = order();
     let done = state?.step ?? 0;
     let skippedInARow = state?.skippedInARow ?? 0;
     const snapshot = async (): Promise<TrainState> => ({
@@ -147,6 +146,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       rng: { seed: config.seed },
       cursor: batches.cursorOf(done),
       skippedInARow,
+      watch,
       metricsOffset: run.metricsSize,
       blueprints,
       environment: run.environment,
@@ -160,8 +160,14 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
         ...(last ? { metrics: { ...last } } : {}),
         environment: run.environment,
       });
+    // A run that may go back keeps what it would go back to, besides the newest.
+    const anchor = () => (spike.action === "rewind" ? anchorOf(done, config.checkpoint.every) : undefined);
+    const save = async () => {
+      await saveCheckpoint(files, run.checkpoints, await snapshot(), config.checkpoint.keep, card(), anchor());
+      saved = done;
+    };
     if (!state) {
-      await startCheckpoints(files, run.checkpoints, await snapshot(), config.checkpoint.keep, card());
+      await startCheckpoints(files, run.checkpoints, await snapshot(), config.checkpoint.keep + (spike.action === "rewind" ? 1 : 0), card());
       saved = 0;
     }
 
@@ -169,37 +175,81 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     const flush = async () => {
       await run.appendMetrics(pending.splice(0));
     };
+    const giveUp = async (before: TrainState, what: string, notes: readonly string[]): Promise<UserError> => {
+      await flush();
+      const path = await writeFailure(files, run.path, before);
+      return new UserError(EXIT_CODES.internal, `train: ${what}`, [
+        `${path} holds the state before that step; take it again with: cytonet replay ${quoteArgument(path)} ${quoteArgument(dataset.path)}`,
+        `The checkpoint of step ${saved} in ${run.checkpoints} is from before.`,
+        ...notes,
+      ]);
+    };
+    /** Back to the checkpoint that every run has at this point, and on with data in another order; false where that was tried too often. */
+    const rewind = async (): Promise<boolean> => {
+      const target = anchorOf(done - 1, config.checkpoint.every);
+      const back = await loadCheckpoint(files, joinPath(run.checkpoints, checkpointName(target)));
+      const then = rewindWatch(watch, back.watch ?? FRESH_WATCH, target);
+      if (!then) return false;
+      step!.restore(loadTensors(back));
+      pending.length = 0;
+      [watch, done, skippedInARow, last] = [then, target, back.skippedInARow, undefined];
+      // First the checkpoint, which takes the place of the later ones, then the cut: a process killed in between does the same once more.
+      await saveCheckpoint(files, run.checkpoints, { ...back, watch }, config.checkpoint.keep, undefined, anchor());
+      saved = done;
+      await run.cutTo(done, back.metricsOffset);
+      batches = order();
+      return true;
+    };
     let waited = 0;
     const pace = createPace();
     const began = performance.now();
-    const first = done;
+    let taken = 0;
     let next = done < config.steps ? batches.load(done) : undefined;
     while (done < config.steps && !options.signal?.aborted) {
       const before = performance.now();
       const batch = await next!;
       waited += performance.now() - before;
-      const running = step.run(batch, done);
+      const limit = spikeLimit(spike, watch);
+      // One more, and the run is given up: then what the step began with is wanted.
+      const before8th = skippedInARow === MAX_SKIPPED - 1 ? await snapshot() : undefined;
+      const running = step.run(batch, done, limit);
       // The next batch is read while the device works on this one.
       next = done + 1 < config.steps ? batches.load(done + 1) : undefined;
       next?.catch(() => undefined); // reported when it is awaited
       last = await running;
       done++;
+      taken++;
+      const judged = judgeStep(spike, watch, last, limit);
+      watch = judged.state;
+      if (spike.action !== "none") last = { ...last, spikes: watch.spikes, rewinds: watch.rewinds };
+      if (judged.verdict === "spike") {
+        const what = `step ${done}: the gradient's norm jumped to ${last.gradientNorm.toPrecision(3)}, beyond ${limit.toPrecision(3)}`;
+        if (spike.action === "rewind" && (await rewind())) {
+          note(`${what}; back to step ${done}, and on with data in another order`);
+          next = batches.load(done);
+          next.catch(() => undefined); // reported when it is awaited
+          continue;
+        }
+        if (spike.action !== "skip") {
+          const before = { ...(await snapshot()), step: done - 1, cursor: batches.cursorOf(done - 1) };
+          pending.push({ step: done, ...last });
+          throw await giveUp(before, spike.action === "rewind" ? `${what}, also after ${MAX_REWINDS} rewinds to step ${watch.rewoundTo}` : what, ["A smaller optimizer.learningRate, a longer optimizer.warmup or another spike.action often helps."]);
+        }
+        note(`${what}; the step is skipped${watch.spikesInARow === 0 ? ` (${MAX_SPIKES} in a row: from now on that is taken for its level)` : ""}`);
+      }
       const validated = encoder && places && (done % config.validate.every! === 0 || done === config.steps) ? await validate(encoder, dataset, cache, config, places) : undefined;
       if (validated) {
         last = { ...last, ...validated };
         note(`step ${done}: ${describeValidation(validated)}`);
       }
       pending.push({ step: done, ...last });
-      skippedInARow = last.skipped ? skippedInARow + 1 : 0;
-      if (last.skipped) note(`step ${done}: a gradient is not finite; the step is skipped (${skippedInARow} in a row)`);
-      if (skippedInARow >= MAX_SKIPPED) {
-        await flush();
-        throw new UserError(EXIT_CODES.internal, `train: ${MAX_SKIPPED} steps in a row were not finite, the last is step ${done}`, [
-          `The checkpoint of step ${saved} in ${run.checkpoints} is from before.`,
-          `CYTONET_DEBUG=nan names the first operation that makes such a number; a smaller optimizer.learningRate or a larger loss.tau often helps.`,
+      skippedInARow = judged.verdict === "not finite" ? skippedInARow + 1 : 0;
+      if (judged.verdict === "not finite") note(`step ${done}: a gradient is not finite; the step is skipped (${skippedInARow} in a row)`);
+      if (skippedInARow >= MAX_SKIPPED && before8th)
+        throw await giveUp(before8th, `${MAX_SKIPPED} steps in a row were not finite, the last is step ${done}`, [
+          `With CYTONET_DEBUG=nan before it, that names the first operation that makes such a number; a smaller optimizer.learningRate or a larger loss.tau often helps.`,
         ]);
-      }
-      pace.note(done * batches.patches, performance.now(), waited + step.waited());
+      pace.note(taken * batches.patches, performance.now(), waited + step.waited());
       const rate = pace.rate();
       options.onProgress?.({
         step: done,
@@ -209,19 +259,20 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
         eta: ((config.steps - done) * batches.patches) / rate,
         waiting: pace.waiting(),
         memory: engine.device.ledger().total,
+        skipped: watch.skipped,
+        rewinds: watch.rewinds,
       });
       if (pending.length >= FLUSH_EVERY) await flush();
       // Before the checkpoint: an event written after it would be missing where the run is killed in between.
       if (validated || done % eventsEvery(config.steps) === 0 || done === config.steps) await run.appendScalars(done, Date.now() / 1000, scalarsOf(last));
       if (done % config.checkpoint.every === 0 && done < config.steps) {
         await flush();
-        await saveCheckpoint(files, run.checkpoints, await snapshot(), config.checkpoint.keep, card());
-        saved = done;
+        await save();
       }
     }
     await flush();
     const finished = done >= config.steps;
-    if (saved !== done) await saveCheckpoint(files, run.checkpoints, await snapshot(), config.checkpoint.keep, card());
+    if (saved !== done) await save();
     if (finished) {
       last ??= await readLast(run);
       await files.writeAtomic(joinPath(run.path, RUN_FILES.card), new TextEncoder().encode(card()));
@@ -232,9 +283,10 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       finished,
       step: done,
       config,
-      taken: done - first,
+      taken,
       last,
-      patchesPerSecond: done > first ? ((done - first) * batches.patches) / seconds : 0,
+      patchesPerSecond: taken > 0 ? (taken * batches.patches) / seconds : 0,
+      waiting: taken > 0 ? (waited + step.waited()) / (1000 * seconds) : 0,
       parameters: step.parameters,
       statistics: step.statistics,
     };
@@ -279,16 +331,3 @@ function scalarsOf(metrics: StepMetrics): Map<string, number> {
   return new Map(Object.entries(metrics).filter((entry): entry is [string, number] => typeof entry[1] === "number"));
 }
 
-function storeTensors(tensors: ReadonlyMap<string, { readonly data: Float32Array; readonly shape: readonly number[] }>): Map<string, StoredTensor> {
-  return new Map([...tensors].map(([name, { data, shape }]) => [name, storeFloat32(data, shape)]));
-}
-
-function loadTensors(state: TrainState): Map<string, Float32Array> {
-  return new Map(
-    [...state.tensors].map(([name, tensor]) => {
-      const values = loadFloat32(tensor);
-      if (!values) throw new UserError(EXIT_CODES.badData, `checkpoint of step ${state.step}: ${name} is ${tensor.dtype}, expected F32`);
-      return [name, values];
-    }),
-  );
-}

@@ -42,8 +42,8 @@ export interface TrainingStep {
   readonly parameters: number;
   /** JSON of [problem, blueprint] pairs: the kernels in use. */
   readonly pinned: readonly string[];
-  /** Runs step `step` (from 0). */
-  run(batch: HostBatch, step: number): Promise<StepMetrics>;
+  /** Runs step `step` (from 0); it is skipped where the gradient's norm is beyond `limit`, unless that is 0. */
+  run(batch: HostBatch, step: number, limit?: number): Promise<StepMetrics>;
   /** Runs the step as `run` does, with begin and end of every command instead of what it reports. */
   timeline(batch: HostBatch, step: number): Promise<Timeline>;
   /** Milliseconds so far in which steps waited for patches that a batch reads part by part. */
@@ -123,7 +123,7 @@ export async function buildTrainingStep(engine: Engine, config: TrainConfig, pin
     return out;
   };
   /** What varies from step to step besides the batch. */
-  const schedule = (step: number) => {
+  const schedule = (step: number, limit = 0) => {
     const { optimizer } = config;
     const learningRate = optimizer.learningRate * scheduleAt(step, config.steps, optimizer);
     const hyper = packHyper({
@@ -135,6 +135,7 @@ export async function buildTrainingStep(engine: Engine, config: TrainConfig, pin
       clip: optimizer.clip,
       growthInterval: precisionOn(engine, config) === "f16" ? LOSS_SCALE.growthInterval : 0,
       maxLossScale: LOSS_SCALE.most,
+      limit,
     });
     return { learningRate, hyper };
   };
@@ -143,8 +144,8 @@ export async function buildTrainingStep(engine: Engine, config: TrainConfig, pin
     statistics: runner.statistics,
     parameters: weights.count,
     pinned: [...new Set(runner.plans.flatMap(listPinned))],
-    async run(batch, step) {
-      const { learningRate, hyper } = schedule(step);
+    async run(batch, step, limit) {
+      const { learningRate, hyper } = schedule(step, limit);
       const out = await runner.run(batch, step, hyper);
       const first = (name: string) => out[name]![0]!;
       return {

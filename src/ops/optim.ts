@@ -51,7 +51,7 @@ export function packHyper(values: Readonly<Partial<Record<keyof typeof HYPER, nu
 /**
  * Measures the gradient and decides what the step does, into `control`: the norm of gradient · gradientScale / loss scale,
  * the factor that brings it to at most `clip`, and whether it is finite. If it is not (an element by its bits, or the sum of
- * squares beyond f32), the step is skipped: nothing counts, and a growing loss scale is halved. Once a step, before `adamw` or `sgd`.
+ * squares beyond f32), the step is skipped: nothing counts, and a growing loss scale is halved. So it is, but for the loss scale, where the norm is beyond `limit`. Once a step, before `adamw` or `sgd`.
  */
 export function gradientControl({ gradients, control, hyper }: Pick<StepInputs, "gradients" | "control" | "hyper">): void {
   const n = checkStep("gradientControl", { gradients }, control, hyper);

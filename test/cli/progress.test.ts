@@ -5,7 +5,7 @@ import { describeProgress } from "../../src/cli/verbs/train.ts";
 import type { Progress } from "../../src/model/trainer.ts";
 
 const METRICS = { loss: 4.1234, divergence: 1.2346, anchors: 64, gradientNorm: 0.12345, learningRate: 1e-3, skipped: false };
-const STATE: Progress = { step: 1234, steps: 10_000, metrics: METRICS, rate: 380.4, eta: 3026, waiting: 0.42, memory: 11.3 * 2 ** 20 };
+const STATE: Progress = { step: 1234, steps: 10_000, metrics: METRICS, rate: 380.4, eta: 3026, waiting: 0.42, memory: 11.3 * 2 ** 20, skipped: 0, rewinds: 0 };
 
 test("80 columns show step, time left and both losses; whole parts are left out", () => {
   const whole = describeProgress(STATE);

@@ -10,7 +10,9 @@ import { train, type Progress } from "../../model/trainer.ts";
 import type { Format } from "../arguments.ts";
 import { describeEnvironment, listenForStop, withEngine, type DeviceFlags } from "../device.ts";
 import { emit, formatRows } from "../output.ts";
+import { createLiveView, type LiveView } from "../live.ts";
 import { createProgress, formatSeconds } from "../progress.ts";
+import { isInteractive } from "../terminal.ts";
 
 export interface TrainFlags extends DeviceFlags {
   readonly preset?: string;
@@ -22,6 +24,8 @@ export interface TrainFlags extends DeviceFlags {
   readonly micro?: number;
   readonly config?: string;
   readonly set?: readonly string[];
+  /** On a terminal: the view with curves; otherwise one line. */
+  readonly live?: boolean;
   readonly resume?: boolean;
   readonly force?: boolean;
   readonly format: Format;
@@ -70,7 +74,7 @@ export async function runTrain(path: string, flags: TrainFlags): Promise<void> {
   const config = resolveConfig({ ...base, ...file?.settings, ...given }, (key) => (Object.hasOwn(given, key) ? undefined : file?.whereIs(key)));
   const dataset = await readDataset(nodeFiles, path);
   const stop = listenForStop((name) => process.stderr.write(`${name}: finishing the step and saving; once more leaves at once\n`));
-  const progress = createProgress();
+  const progress = flags.live !== false && isInteractive() ? createLiveView((text) => void process.stderr.write(text), () => process.stderr.columns || 80) : createLine();
   try {
     const result = await withEngine(flags, (engine) =>
       train({
@@ -83,7 +87,7 @@ export async function runTrain(path: string, flags: TrainFlags): Promise<void> {
         force: flags.force ?? false,
         environment: describeEnvironment(engine),
         signal: stop.signal,
-        onProgress: (state) => progress.update(describeProgress(state)),
+        onProgress: (state) => progress.update(state),
         onNote: (line) => progress.note(line),
       }),
     );
@@ -102,6 +106,7 @@ export async function runTrain(path: string, flags: TrainFlags): Promise<void> {
           loss: result.last?.loss ?? null,
           divergence: result.last?.divergence ?? null,
           parameters: result.parameters,
+          waiting: result.taken === 0 ? null : Number(result.waiting.toFixed(3)),
           patchesPerSecond: result.taken === 0 ? null : Number(result.patchesPerSecond.toFixed(1)),
           weights: joinPath(flags.out, RUN_FILES.weights),
         },
@@ -113,8 +118,14 @@ export async function runTrain(path: string, flags: TrainFlags): Promise<void> {
   }
 }
 
+/** Progress in one line. */
+function createLine(): LiveView {
+  const line = createProgress();
+  return { ...line, update: (state) => line.update(describeProgress(state)) };
+}
+
 /** One line, the most wanted first, because a narrow terminal cuts it: step, time left, loss and how far it is above its floor, rate, gradient norm, memory. */
-export function describeProgress({ step, steps, metrics, rate, eta, waiting, memory }: Progress): string {
+export function describeProgress({ step, steps, metrics, rate, eta, waiting, memory, skipped }: Progress): string {
   const parts = [
     `step ${step}/${steps}`,
     ...(Number.isNaN(eta) ? [] : [`${formatSeconds(eta)} left`]),
@@ -122,6 +133,7 @@ export function describeProgress({ step, steps, metrics, rate, eta, waiting, mem
     `above floor ${metrics.divergence.toFixed(4)}`,
     ...(Number.isNaN(rate) ? [] : [`${rate.toFixed(0)} patches/s`]),
     ...(waiting > 0.1 ? [`${(100 * waiting).toFixed(0)} % waiting for patches`] : []),
+    ...(skipped > 0 ? [`${skipped} skipped`] : []),
     `|g| ${metrics.gradientNorm.toPrecision(3)}`,
     formatBytes(memory),
   ];
