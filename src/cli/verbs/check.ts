@@ -73,7 +73,6 @@ function headOf(device: Fingerprint): Record<string, unknown> {
 async function runTasks(engines: readonly Engine[], device: Fingerprint, tasks: readonly Task[], flags: CheckFlags, stop: Stop, progress: ProgressLine): Promise<Report> {
   const done: { readonly row: Row; readonly group: string; readonly index: number }[] = [];
   const places = new Map(tasks.map((task, index) => [task, index]));
-  const skips: Record<string, number> = {};
   const tallies: Record<Task["kind"], Tally> = { forward: { passed: 0, failed: 0, skipped: 0 }, gradient: { passed: 0, failed: 0, skipped: 0 } };
   const failures = () => tallies.forward.failed + tallies.gradient.failed;
   const streams = flags.format === "jsonl" && flags.output === undefined;
@@ -86,7 +85,6 @@ async function runTasks(engines: readonly Engine[], device: Fingerprint, tasks: 
     // What streams comes in its order.
     await shareOut(unitsOf(tasks), streams ? engines.slice(0, 1) : engines, IN_FLIGHT, run, (result, task) => {
       tallies[task.kind][result.status]++;
-      if (result.status === "skipped") skips[result.reason ?? "unknown"] = (skips[result.reason ?? "unknown"] ?? 0) + 1;
       if (result.status === "failed") progress.note(`FAILED ${result.id}\n  ${result.reason ?? ""}\n  again: ${printAgain(task.id)}`);
       const row: Row = { kind: task.kind, check: result.id, status: result.status, error: shorten(result.worst), ulps: shorten(result.ulps), reason: result.reason ?? null };
       done.push({ row, group: task.group, index: places.get(task) ?? 0 });
@@ -101,6 +99,8 @@ async function runTasks(engines: readonly Engine[], device: Fingerprint, tasks: 
   const complete = done.length === tasks.length;
   done.sort((x, y) => x.index - y.index);
   const rows = done.map(({ row }) => row);
+  const skips: Record<string, number> = {};
+  for (const { status, reason } of rows) if (status === "skipped") skips[String(reason)] = (skips[String(reason)] ?? 0) + 1;
   const surroundings = { head: { ...headOf(device), seed: flags.seed, mode: flags.mode }, tail: { skips, complete, summary: tallies } };
   const text = (format: Format, toFile: boolean) => {
     if (format === "jsonl" && !toFile) return formatRows(format, SCHEMA, [], surroundings);
