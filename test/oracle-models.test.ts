@@ -1,14 +1,15 @@
 // Whole models with random weights: forward against ONNX Runtime, every parameter's gradient against TensorFlow.js, both on the CPU.
 import { beforeAll, describe, expect, test } from "vitest";
-import { encode, project } from "../src/model/presets.ts";
+import { encode, PRESETS, project } from "../src/model/presets.ts";
 import { spatialNce } from "../src/ops/spatial-nce.ts";
 import type { Tensor as TracedTensor } from "../src/engine/trace.ts";
 import { drawFor, SEED, type Value } from "./oracles/draw.ts";
 import { oraclesMissing } from "./oracles/installed.ts";
 import { expectEqual, MARGIN } from "./oracles/judge.ts";
 import { drawModel, drawPlaces, NETWORKS, parametersOf, SETTING } from "./oracles/models.ts";
-import { onnxAlgebra, RUNNING_SHARE, tfAlgebra } from "./oracles/networks.ts";
+import { networkOf, onnxAlgebra, RUNNING_SHARE, tfAlgebra } from "./oracles/networks.ts";
 import { onnxGraph } from "./oracles/onnx-graph.ts";
+import { SMALL_GRADIENTS } from "./oracles/small-presets.ts";
 import { loadTfjs } from "./oracles/tfjs.ts";
 import { tfDifferentiate, tfSpatialNce, tfTensor, type Tf } from "./oracles/tfjs-ops.ts";
 import { useEngine } from "./support/engine.ts";
@@ -49,11 +50,12 @@ describe.skipIf(oraclesMissing)(`whole models, seed ${SEED}`, { timeout: 600_000
 
   test.each([
     // Small, because with many arguments of ReLU one is always on the kink.
-    { name: "tiny", b: 8, side: 32 },
-    { name: "vit-tiny", b: 6, side: 24 },
-  ])("$name on $b patches of $side px: the whole gradient in training", async ({ name, b, side }) => {
-    const d = drawFor(`gradient ${name}`);
-    const { preset, parameters, statistics } = drawModel(d, name, side);
+    { preset: PRESETS["tiny"]!, network: NETWORKS["tiny"]!, b: 8, side: 32 },
+    { preset: PRESETS["vit-tiny"]!, network: NETWORKS["vit-tiny"]!, b: 6, side: 24 },
+    ...SMALL_GRADIENTS.map((small) => ({ ...small, network: networkOf(small.preset.architecture) })),
+  ])("$preset.name on $b patches of $side px: the whole gradient in training", async ({ preset, network, b, side }) => {
+    const d = drawFor(`gradient ${preset.name}`);
+    const { parameters, statistics } = drawModel(d, preset, side);
     const places = drawPlaces(d, b);
     const embed = (t: Readonly<Record<string, TracedTensor>>, state: Readonly<Record<string, TracedTensor>>) => {
       const p = parametersOf({ ...t, ...state });
@@ -80,12 +82,12 @@ describe.skipIf(oraclesMissing)(`whole models, seed ${SEED}`, { timeout: 600_000
             for (const [key, value] of [["running_mean", mean], ["running_var", tf.mul(variance, tf.scalar(count / (count - 1)))]] as const)
               running[`${norm}.${key}`] = tf.add(tf.mul(tfTensor(tf, statistics[`${norm}.${key}`]!), tf.scalar(1 - RUNNING_SHARE)), tf.mul(tf.reshape(value, [-1]), tf.scalar(RUNNING_SHARE))).dataSync() as Float32Array;
           });
-          return tfSpatialNce(tf, NETWORKS[name]!(algebra, find, tfTensor(tf, x), { b, side }).z, places, SETTING);
+          return tfSpatialNce(tf, network(algebra, find, tfTensor(tf, x), { b, side }).z, places, SETTING);
         }, { shape: [], data: Float32Array.of(1) });
         return { ...gradients, ...running };
       },
     });
     expect([...hearing.testimonies.keys()].filter((key) => key.startsWith("d"))).toHaveLength(Object.keys(parameters).length);
-    expectEqual(hearing.testimonies, `gradient of ${name} on draw ${draws}`);
+    expectEqual(hearing.testimonies, `gradient of ${preset.name} on draw ${draws}`);
   });
 });

@@ -19,7 +19,7 @@ const ROUNDING = 2 ** -24;
  * Gradients that are 0 in exact arithmetic, with those of a like size: a softmax does not see what is added to a whole row, as
  * a key's bias is, and batch norm not what is added to all rows, as the bias of a transformer's last norm is.
  */
-const twinOf = (name: string): string => name.replace(/attention\.key\.bias$/, "attention.query.bias").replace(/encoder\.norm\.bias$/, "encoder.norm.weight");
+export const twinOf = (name: string): string => name.replace(/attention\.key\.bias$/, "attention.query.bias").replace(/encoder\.norm\.bias$/, "encoder.norm.weight");
 
 /** Holds device and oracle to the truth, output by output, and prints the worst of each. */
 export function expectEqual(testimonies: ReadonlyMap<string, Testimony>, title: string): void {
@@ -32,6 +32,7 @@ export function expectEqual(testimonies: ReadonlyMap<string, Testimony>, title: 
     const size = errors.get(twinOf(name))?.size ?? 0;
     const allowed = SPREAD * Math.max(e.yardstick, common * e.size) + ROUNDING * e.size;
     const tell = (who: string, error: number) => `${name}: ${who} is off by ${(error / size).toExponential(2)} of its size, allowed ${(allowed / size).toExponential(2)}`;
+    if (!(size > 0)) faults.push(`${name}: nothing but zeros, of which any mistake makes zeros again`);
     if (!(e.device <= allowed)) faults.push(tell("the device", e.device));
     if (!(e.oracle <= allowed)) faults.push(tell("the oracle", e.oracle));
     if (!(allowed <= POWER * size)) faults.push(`${name}: the bound ${(allowed / size).toExponential(2)} is too wide to tell right from wrong, expected at most ${POWER}`);

@@ -9,6 +9,14 @@ const TRUNK = {
 } as const;
 const VIT = { kind: "vit", width: 24, depth: 2, heads: 3, expansion: 2, epsilon: 1e-6, registers: 0, grid: null } as const;
 
+/** What gradients are compared on: images as small as the strides allow, because with many arguments of ReLU one is always on the kink. */
+export const SMALL_GRADIENTS: readonly { readonly preset: Preset; readonly side: number; readonly b: number }[] = [
+  { preset: like("small r50, average", 32, { kind: "resnet", ...TRUNK, pool: "average", poolHead: 8 }), side: 16, b: 6 },
+  { preset: like("small r50, attention", 32, { kind: "resnet", ...TRUNK, pool: "attention", poolHead: 8 }), side: 24, b: 5 },
+  { preset: like("small vit, registers", 24, { ...VIT, patch: 8, registers: 2 }), side: 16, b: 6 },
+  { preset: like("small hybrid", 24, { ...VIT, patch: 16, trunk: TRUNK }), side: 32, b: 6 },
+];
+
 /** With the side of their images, px. */
 export const SMALL_PRESETS: readonly { readonly preset: Preset; readonly side: number }[] = [
   { preset: like("small r50, average", 32, { kind: "resnet", ...TRUNK, pool: "average", poolHead: 8 }), side: 32 },
