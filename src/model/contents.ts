@@ -11,9 +11,6 @@ import { listCheckpoints } from "./checkpoint.ts";
 import { openWeights, recogniseWeights } from "./open-weights.ts";
 import { RUN_FILES } from "./run-folder.ts";
 import { readRun } from "./run.ts";
-import { toStateDict } from "./state-dict.ts";
-import { flattenSettings, resolveConfig } from "./config.ts";
-import { presetOf } from "./presets.ts";
 
 export interface TensorRow {
   readonly [key: string]: string | number;
@@ -93,10 +90,10 @@ function describeMetadata(metadata: ReadonlyMap<string, string>): Record<string,
 
 async function runContents(files: Files, path: string, values: boolean): Promise<Contents> {
   const { config, environment } = await readRun(files, path);
-  const { weights, path: from, kind } = await openWeights(files, path);
+  // Looking is for damaged ones, too.
+  const { weights, path: from, kind } = await openWeights(files, path, {}, { check: false });
   const rows = tensorRows(weights.tensors, values);
-  const encoder = [...toStateDict(weights.tensors, presetOf(resolveConfig(flattenSettings(config))).architecture).entries()];
-  const learned = encoder.filter(([name]) => !/running_(mean|var)$/.test(name)).reduce((sum, [, { shape }]) => sum + (countElements(shape) ?? 0), 0);
+  const learned = [...weights.tensors].filter(([name]) => name.startsWith("encoder.") && !/running_(mean|var)$/.test(name)).reduce((sum, [, { shape }]) => sum + (countElements(shape) ?? 0), 0);
   const checkpoints = await listCheckpoints(files, joinPath(path, RUN_FILES.checkpoints));
   return { facts: { kind: "run", finished: kind === "weights", weights: from, step: weights.step, tensors: rows.length, values: total(rows), encoderParameters: learned, checkpoints, config, environment }, rows };
 }

@@ -13,6 +13,8 @@ export interface PartCount {
    * left out, as fvcore and timm leave them out.
    */
   readonly multiplyAdds: number;
+  /** Values that the same operations write for one image, the scores of attention among them: timm's activations. */
+  readonly activations: number;
 }
 
 export interface ModelCount {
@@ -28,6 +30,8 @@ export interface CountOptions {
   readonly channels?: number;
 }
 
+type DispatchNode = Extract<Node, { readonly kind: "dispatch" }>;
+
 /** Kernels whose operations are multiplications with addition. */
 const MULTIPLIERS: ReadonlySet<string> = new Set(["conv2d", "matmul", "attention"]);
 
@@ -39,11 +43,18 @@ export function countModel(preset: Preset, options: CountOptions): ModelCount {
   const encoder = describeModel(image);
   const whole = describeModel((p) => void project(preset, p, image(p), { training: false }));
   const [inner, all] = [countPart(encoder), countPart(whole)];
-  return { encoder: inner, projection: { parameters: all.parameters - inner.parameters, statistics: all.statistics - inner.statistics, multiplyAdds: all.multiplyAdds - inner.multiplyAdds } };
+  return { encoder: inner, projection: { parameters: all.parameters - inner.parameters, statistics: all.statistics - inner.statistics, multiplyAdds: all.multiplyAdds - inner.multiplyAdds, activations: all.activations - inner.activations } };
 }
 
 function countPart({ parameters, statistics, nodes }: ModelSpec & { readonly nodes: readonly Node[] }): PartCount {
   const total = (specs: readonly { readonly shape: readonly number[] }[]) => specs.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
-  const flops = nodes.reduce((sum, node) => sum + (node.kind === "dispatch" && MULTIPLIERS.has(node.kernel.name) ? flopsOf(node) : 0), 0);
-  return { parameters: total(parameters), statistics: total(statistics), multiplyAdds: flops / 2 };
+  const products = nodes.filter((node): node is DispatchNode => node.kind === "dispatch" && MULTIPLIERS.has(node.kernel.name));
+  const sum = (of: (node: DispatchNode) => number) => products.reduce((all, node) => all + of(node), 0);
+  return { parameters: total(parameters), statistics: total(statistics), multiplyAdds: sum(flopsOf) / 2, activations: sum(valuesOf) };
+}
+
+function valuesOf({ kernel, bindings, numbers }: DispatchNode): number {
+  const { b = 0, h = 0, n = 0, m = 0, d = 0 } = numbers;
+  if (kernel.name === "attention") return b * h * n * (m + d);
+  return Object.entries(bindings).reduce((sum, [name, { count }]) => sum + (kernel.args[name]?.access === "write" ? count : 0), 0);
 }

@@ -135,12 +135,12 @@ export function describePreset(preset: Preset, patch: number): ReturnType<typeof
   });
 }
 
-/** Overwrites a model's tensors on the device; every one must be there with the right number of values. */
+/** Overwrites a model's tensors on the device; every one must be there with its shape. */
 export function loadWeights(engine: Engine, device: DeviceWeights, weights: Pick<Weights, "tensors">): void {
   for (const [name, tensor] of [...device.parameters, ...device.statistics]) {
     const stored = weights.tensors.get(name);
     const values = stored && loadFloat32(stored);
-    if (!stored || !values || values.length !== tensor.storage.count)
+    if (!stored || !values || values.length !== tensor.storage.count || stored.shape.length !== tensor.shape.length || tensor.shape.some((extent, i) => extent !== stored.shape[i]))
       throw new UserError(EXIT_CODES.badData, `weights: ${name} is ${stored ? `${stored.dtype}[${stored.shape.join(", ")}]` : "missing"}, expected F32[${tensor.shape.join(", ")}]`, ["The weights belong to another preset or patch size."]);
     engine.write(tensor, values);
   }

@@ -13,7 +13,7 @@ import { nameInitialisers } from "./onnx-names.ts";
 import { findPreset, presetOf } from "./presets.ts";
 import { RUN_FILES } from "./run-folder.ts";
 import { decodeState, type TrainState } from "./state.ts";
-import { decodeWeights, readSettings, type Weights } from "./weights.ts";
+import { checkTensors, decodeWeights, readSettings, type Weights } from "./weights.ts";
 
 /** What a file is, by its first bytes and, of safetensors, its metadata. */
 export type WeightsKind = "weights" | "checkpoint" | "state dict" | "onnx";
@@ -69,22 +69,24 @@ export function recogniseWeights(bytes: Uint8Array, name: string): { readonly ki
 /**
  * Weights of a run's folder (the final ones, or those of its newest checkpoint) or of a file. `settings` by dotted key say what model
  * foreign weights are of (\`preset\` at least), and change nothing of weights that know their own.
+ * Unless `check` is false, all that their model needs must be there, and finite.
  * @throws UserError 66 missing, 65 damaged or not fitting, 2 where foreign weights come without a preset or our own with settings
  */
-export async function openWeights(files: Files, path: string, settings: Readonly<Record<string, Json>> = {}): Promise<OpenedWeights> {
+export async function openWeights(files: Files, path: string, settings: Readonly<Record<string, Json>> = {}, { check = true }: { readonly check?: boolean } = {}): Promise<OpenedWeights> {
+  const checked = (weights: Weights, from: string): Weights => (check ? checkWhole(weights, from) : weights);
   const isRun = (await files.size(joinPath(path, RUN_FILES.config))) !== undefined;
   if (isRun) {
     refuseSettings(path, settings);
     const final = joinPath(path, RUN_FILES.weights);
-    if ((await files.size(final)) !== undefined) return { weights: decodeWeights(await files.read(final), final), kind: "weights", path: final };
+    if ((await files.size(final)) !== undefined) return { weights: checked(decodeWeights(await files.read(final), final), final), kind: "weights", path: final };
     const { state, path: from } = await openLatest(files, joinPath(path, RUN_FILES.checkpoints));
-    return { weights: weightsOf(state, from), kind: "checkpoint", path: from };
+    return { weights: checked(weightsOf(state, from), from), kind: "checkpoint", path: from };
   }
   const bytes = await files.read(path);
   const { kind, metadata } = recogniseWeights(bytes, path);
   if (kind === "weights" || kind === "checkpoint") {
     refuseSettings(path, settings);
-    return { weights: kind === "weights" ? decodeWeights(bytes, path) : weightsOf(await decodeState(bytes, path), path), kind, path };
+    return { weights: checked(kind === "weights" ? decodeWeights(bytes, path) : weightsOf(await decodeState(bytes, path), path), path), kind, path };
   }
   if (kind === "onnx") {
     const model = readOnnx(bytes, path);
@@ -96,6 +98,14 @@ export async function openWeights(files: Files, path: string, settings: Readonly
   }
   const { config, step } = foreignConfig(path, settings, metadata ?? new Map());
   return adopted(readSafetensors(bytes, path).tensors, config, step, path, kind);
+}
+
+/** The same weights, where they are all that their model needs. */
+function checkWhole(weights: Weights, path: string): Weights {
+  const config = readSettings(weights.config, path);
+  const { parameters, statistics } = describePreset(presetOf(config), config.data.patch);
+  checkTensors(weights.tensors, [...parameters, ...statistics], path, config.preset);
+  return weights;
 }
 
 function adopted(tensors: ReadonlyMap<string, StoredTensor>, config: TrainConfig, step: number, path: string, kind: WeightsKind, notes: readonly string[] = []): OpenedWeights {

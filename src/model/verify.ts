@@ -15,7 +15,7 @@ import { presetOf } from "./presets.ts";
 import { RUN_FILES } from "./run-folder.ts";
 import { readRun } from "./run.ts";
 import { decodeState } from "./state.ts";
-import { decodeWeights, readSettings, type Weights } from "./weights.ts";
+import { checkTensors, decodeWeights, readSettings, type Weights } from "./weights.ts";
 
 /** What was found about one file. */
 export interface Verdict {
@@ -74,15 +74,7 @@ async function verifyFile(files: Files, path: string): Promise<Verdict> {
 function checkWeights({ tensors, config, step }: Weights, name: string): string {
   const resolved = readSettings(config, name);
   const { parameters, statistics } = describePreset(presetOf(resolved), resolved.data.patch);
-  for (const { name: key, shape } of [...parameters, ...statistics]) {
-    const tensor = tensors.get(key);
-    if (tensor === undefined || tensor.shape.length !== shape.length || shape.some((extent, i) => extent !== tensor.shape[i]))
-      throw new UserError(EXIT_CODES.badData, `${name}: ${key} is ${tensor ? `${tensor.dtype}[${tensor.shape.join(", ")}]` : "missing"}, expected F32[${shape.join(", ")}] for the preset ${resolved.preset}`);
-    const values = loadFloat32(tensor);
-    if (values === undefined) throw new UserError(EXIT_CODES.badData, `${name}: ${key} is ${tensor.dtype}, expected F32 for the preset ${resolved.preset}`);
-    const negative = key.endsWith(".running_var") ? values.findIndex((value) => value < 0) : -1;
-    if (negative >= 0) throw new UserError(EXIT_CODES.badData, `${name}: ${key}: value ${negative} is ${values[negative]}, expected variances from 0`);
-  }
+  checkTensors(tensors, [...parameters, ...statistics], name, resolved.preset);
   return `${resolved.preset} after ${step} steps: ${checkFinite(tensors, name)} tensors, finite, as their hash and their configuration say`;
 }
 

@@ -3,7 +3,7 @@ import { canonicalJson, isObject, parseJson } from "../data/json.ts";
 import type { Json, JsonObject } from "../data/json.ts";
 import { readSafetensors, writeSafetensors } from "../data/safetensors.ts";
 import { createSha256 } from "../data/sha256.ts";
-import type { StoredTensor } from "../data/tensors.ts";
+import { loadFloat32, type StoredTensor } from "../data/tensors.ts";
 import { EXIT_CODES, UserError } from "../errors.ts";
 import type { Files } from "../files.ts";
 import { flattenSettings, resolveConfig, type TrainConfig } from "./config.ts";
@@ -27,6 +27,19 @@ export function readSettings(config: JsonObject, name: string): TrainConfig {
   } catch (error) {
     if (!(error instanceof UserError) || (error.exitCode !== EXIT_CODES.config && error.exitCode !== EXIT_CODES.usage)) throw error;
     throw new UserError(EXIT_CODES.badData, `${name}: its configuration builds no model: ${error.message}`, error.notes, { cause: error });
+  }
+}
+
+/** What makes tensors no weights of a model. Throws UserError 65 for one that is missing, of another shape, of no floats, not finite, or a variance below 0. */
+export function checkTensors(tensors: ReadonlyMap<string, StoredTensor>, specs: readonly { readonly name: string; readonly shape: readonly number[] }[], source: string, preset: string): void {
+  for (const { name, shape } of specs) {
+    const tensor = tensors.get(name);
+    const values = tensor && loadFloat32(tensor);
+    if (!tensor || !values || tensor.shape.length !== shape.length || shape.some((extent, i) => extent !== tensor.shape[i]))
+      throw new UserError(EXIT_CODES.badData, `${source}: ${name} is ${tensor ? `${tensor.dtype}[${tensor.shape.join(", ")}]` : "missing"}, expected F32[${shape.join(", ")}] for the preset ${preset}`, ["The weights belong to another preset or patch size."]);
+    const isVariance = name.endsWith(".running_var");
+    const at = values.findIndex((value) => !Number.isFinite(value) || (isVariance && value < 0));
+    if (at >= 0) throw new UserError(EXIT_CODES.badData, `${source}: ${JSON.stringify(name)}: value ${at} is ${values[at]}, expected ${isVariance ? "variances from 0" : "finite numbers"}`);
   }
 }
 

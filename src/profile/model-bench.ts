@@ -54,9 +54,10 @@ export interface ModelBenchRow {
   readonly preset: string;
   readonly size: number;
   readonly precision: "f32" | "f16";
-  /** Learned values of the encoder, and multiplications with addition for one patch. */
+  /** Learned values of the encoder; multiplications with addition for one patch, and the values that they give. */
   readonly parameters: number;
   readonly multiplyAdds: number;
+  readonly activations: number;
   readonly modes: Readonly<Partial<Record<ModelMode, ModelMeasurement>>>;
   /** Why a mode has no measurement. */
   readonly refused: Readonly<Partial<Record<ModelMode, string>>>;
@@ -112,7 +113,7 @@ async function benchModel(engine: Engine, config: TrainConfig, batch: number, ro
     if (typeof found === "string") refused[mode] = found;
     else modes[mode] = found;
   }
-  return { preset: config.preset, size: config.data.patch, precision: config.precision, parameters: encoder.parameters, multiplyAdds: encoder.multiplyAdds, modes, refused };
+  return { preset: config.preset, size: config.data.patch, precision: config.precision, parameters: encoder.parameters, multiplyAdds: encoder.multiplyAdds, activations: encoder.activations, modes, refused };
 }
 
 /** The measurement at the batch, or at the largest half, quarter, … of it that finds memory; a text where none does. */
@@ -188,7 +189,10 @@ export function columnsOf(row: ModelBenchRow): Record<string, string | number | 
     cells[`${mode}_step_time_p75`] = found ? round(found.p75) : null;
     cells[`${mode}_batch_size`] = found?.batch ?? null;
     cells[`${mode}_img_size`] = row.size;
-    if (mode === "infer") cells["infer_gmacs"] = round(row.multiplyAdds / 1e9);
+    if (mode === "infer") {
+      cells["infer_gmacs"] = round(row.multiplyAdds / 1e9);
+      cells["infer_macts"] = round(row.activations / 1e6);
+    }
     cells[`${mode}_roof_share`] = found ? round(found.ofRoof, 3) : null;
     cells[`${mode}_idle_share`] = found ? round(found.idle, 3) : null;
     cells[`${mode}_memory`] = found ? round(found.bytes / 2 ** 20, 4) : null;

@@ -9,16 +9,18 @@ const of = (preset: string, model: Partial<ModelSettings> = {}) => presetOf({ pr
 const head = (width: number) => 1000 * width + 1000;
 
 test.each([
-  // For 1000 classes and three channels at 224 px: parameters as torchvision and timm have them, GMACs as torchvision's weights say (vit-s as its paper, to fewer digits).
-  { preset: of("r50", { pool: "average" }), whole: 25_557_032, gmacs: "4.089" },
-  { preset: of("vit-s"), whole: 22_050_664, gmacs: "4.6" },
-  { preset: of("vit-s", { patch: 32 }), whole: 22_878_952, gmacs: "1.1" },
-  { preset: of("vit-b"), whole: 86_567_656, gmacs: "17.564" },
-  { preset: of("vit-b", { patch: 32 }), whole: 88_224_232, gmacs: "4.409" },
-])("$preset.name of $whole parameters", ({ preset, whole, gmacs }) => {
+  // For 1000 classes and three channels at 224 px: parameters as torchvision and timm have them, GMACs as torchvision's weights say (vit-s as its paper, to fewer digits), activations in millions as timm's tables say.
+  { preset: of("r50", { pool: "average" }), whole: 25_557_032, gmacs: "4.089", macts: "11.11" },
+  { preset: of("vit-s"), whole: 22_050_664, gmacs: "4.6", macts: "11.95" },
+  { preset: of("vit-s", { patch: 32 }), whole: 22_878_952, gmacs: "1.1", macts: "2.50" },
+  { preset: of("vit-b"), whole: 86_567_656, gmacs: "17.564", macts: "23.90" },
+  { preset: of("vit-b", { patch: 32 }), whole: 88_224_232, gmacs: "4.409", macts: "5.01" },
+])("$preset.name of $whole parameters", ({ preset, whole, gmacs, macts }) => {
   const { encoder } = countModel(preset, { side: 224, channels: 3 });
   expect(encoder.parameters + head(preset.width)).toBe(whole);
   expect(((encoder.multiplyAdds + 1000 * preset.width) / 1e9).toFixed(gmacs.split(".")[1]!.length)).toBe(gmacs);
+  // Its classifier writes 1,000 more.
+  expect(((encoder.activations + 1000) / 1e6).toFixed(2)).toBe(macts);
   // Grey images: the first layer's filters have a third of the weights, and all else is the same.
   const first = preset.architecture.kind === "vit" ? preset.architecture.patch ** 2 * preset.width : 7 * 7 * 64;
   expect(countModel(preset, { side: 224 }).encoder.parameters).toBe(whole - head(preset.width) - 2 * first);

@@ -133,13 +133,15 @@ describe("damaged ones, and others", () => {
     };
     for (const [bytes, message] of [
       [broken("encoder.stem.norm.bias", storeFloat32(new Float32Array(16).fill(NaN), [16])), /"encoder.stem.norm.bias": value 0 is NaN/],
-      [broken("encoder.stem.norm.running_var", storeFloat32(new Float32Array(16).fill(-1), [16])), /encoder\.stem\.norm\.running_var: value 0 is -1, expected variances from 0/],
-      [broken("encoder.stem.norm.bias", { dtype: "I32", shape: [16], data: new Uint8Array(64) }), /encoder\.stem\.norm\.bias is I32, expected F32/],
+      [broken("encoder.stem.norm.running_var", storeFloat32(new Float32Array(16).fill(-1), [16])), /encoder\.stem\.norm\.running_var": value 0 is -1, expected variances from 0/],
+      [broken("encoder.stem.norm.bias", { dtype: "I32", shape: [16], data: new Uint8Array(64) }), /encoder\.stem\.norm\.bias is I32\[16\], expected F32/],
+      [broken("encoder.stem.norm.bias", storeFloat32(new Float32Array(16), [4, 4])), /is F32\[4, 4\], expected F32\[16\]/],
       [broken("encoder.stem.norm.bias", undefined), /encoder\.stem\.norm\.bias is missing/],
       [broken("encoder.stem.norm.bias", storeFloat32(new Float32Array(8), [8])), /is F32\[8\], expected F32\[16\]/],
     ] as const) {
       await files.writeAtomic("broken.safetensors", bytes);
       expect(damagedIn(await verify(files, "broken.safetensors")).join()).toMatch(message);
+      expect(await caught(openWeights(files, "broken.safetensors"))).toMatchObject({ exitCode: 65, message: expect.stringMatching(message) as string });
     }
     for (const name of ["run/model.safetensors", "timm.safetensors"]) {
       await change(name, "flipped", (bytes) => (bytes[20]! ^= 0x80));

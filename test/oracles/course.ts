@@ -8,10 +8,10 @@ import { gradients } from "../../src/ops/grad.ts";
 import { adamw, CONTROL_SIZE, gradientControl, HYPER_SIZE, packHyper } from "../../src/ops/optim.ts";
 import { spatialNce } from "../../src/ops/spatial-nce.ts";
 import type { Draw, Value } from "./draw.ts";
-import { drawModel, drawPlaces, SETTING, type RandomModel } from "./models.ts";
+import { drawModel, drawPlaces, parametersOf, SETTING, type RandomModel } from "./models.ts";
 import { tfAlgebra, type Network } from "./networks.ts";
 import type { Scalar } from "./tfjs-entry.ts";
-import { tfSpatialNce, tfTensor, type NcePlaceValues, type Tf } from "./tfjs-ops.ts";
+import { tfDifferentiate, tfSpatialNce, tfTensor, type NcePlaceValues, type Tf } from "./tfjs-ops.ts";
 
 /**
  * Epsilon is larger than what people take: Adam divides each gradient by its own size, so that one of mere rounding, as that
@@ -24,8 +24,12 @@ export const HYPER = { learningRate: 1e-3, beta1: 0.9, beta2: 0.99, epsilon: 1e-
 export interface Course {
   readonly losses: readonly number[];
   readonly moved: ReadonlyMap<string, Float64Array>;
-  /** Of the last step, before clipping; of the device and of TensorFlow.js. */
-  readonly gradients?: ReadonlyMap<string, ArrayLike<number>>;
+}
+
+/** A loss and its gradient. */
+export interface Slope {
+  readonly loss: number;
+  readonly gradients: ReadonlyMap<string, ArrayLike<number>>;
 }
 
 export interface Problem {
@@ -66,22 +70,20 @@ export function describeStep(engine: Engine, { model, places }: Problem) {
     adamw({ ...shared, parameters: weights.flat, m, v, decayEnd: weights.decayEnd });
     return { loss };
   };
-  return { weights, gradients: gradientGroup, build, states: [weights.flat, gradientGroup.flat, m, v, control, ...(weights.flatStatistics ? [weights.flatStatistics] : [])] };
+  return { weights, build, states: [weights.flat, gradientGroup.flat, m, v, control, ...(weights.flatStatistics ? [weights.flatStatistics] : [])] };
 }
 
 export type Step = ReturnType<typeof describeStep>;
 
 /** The steps on the device. */
-export async function trainOnDevice(engine: Engine, { weights, gradients: group, build }: Step, { model, batches, b, side }: Problem): Promise<Course> {
+export async function trainOnDevice(engine: Engine, { weights, build }: Step, { model, batches, b, side }: Problem): Promise<Course> {
   const plan = await engine.plan(build, { x: f32(b, side, side, 1), hyper: f32(HYPER_SIZE) });
   try {
     const losses: number[] = [];
     for (const { data } of batches) losses.push((await plan.run({ x: data, hyper: packHyper(HYPER) }))["loss"]![0]!);
     const after = new Map<string, ArrayLike<number>>();
     for (const [name, tensor] of weights.parameters) after.set(name, await engine.read(tensor));
-    const found = new Map<string, ArrayLike<number>>();
-    for (const [i, { name }] of model.spec.parameters.entries()) found.set(name, await engine.read(group.members[i]!));
-    return { losses, moved: moves(model, (name) => after.get(name)!), gradients: found };
+    return { losses, moved: moves(model, (name) => after.get(name)!) };
   } finally {
     plan.dispose();
   }
@@ -118,6 +120,38 @@ export function marginOf(exact: readonly Float64Array[], rounded: readonly Float
   }, Infinity);
 }
 
+/** The loss of the first batch and the gradient of every parameter, each in a buffer of its own: devices bind less than all of a large model at once. */
+export async function differentiateOnDevice(engine: Engine, { model, places, batches, b, side }: Problem): Promise<Slope> {
+  const state = Object.fromEntries(Object.entries({ ...model.parameters, ...model.statistics }).map(([name, { shape, data }]) => [name, engine.state(name, shape, "f32", data)]));
+  const names = Object.keys(model.parameters);
+  const p = parametersOf(state);
+  const plan = await engine.plan(
+    ({ x }) => {
+      const z = project(model.preset, p, encode(model.preset, p, x, { training: true }), { training: true });
+      const where = { position: constant(places.position.data, places.position.shape, "f32"), space: constant(places.space.data, places.space.shape, "i32") };
+      const { loss } = spatialNce(z, where, SETTING);
+      return { loss, ...Object.fromEntries(gradients(loss, names.map((name) => state[name]!), constant(Float32Array.of(1), [], "f32")).map((gradient, i) => [names[i]!, gradient!])) };
+    },
+    { x: f32(b, side, side, 1) },
+  );
+  try {
+    const { loss, ...found } = await plan.run({ x: batches[0]!.data });
+    return { loss: loss![0]!, gradients: new Map(Object.entries(found)) };
+  } finally {
+    plan.dispose();
+    for (const tensor of Object.values(state)) engine.free(tensor);
+  }
+}
+
+/** The same in TensorFlow.js. */
+export function differentiateWithTf(tf: Tf, { model, network, places, batches, b, side }: Problem): Slope {
+  const found = tfDifferentiate(tf, model.parameters, (t) => {
+    const find = (name: string) => t[name]!;
+    return tfSpatialNce(tf, network(tfAlgebra(tf, find), find, tfTensor(tf, batches[0]!), { b, side }).z, places, SETTING);
+  }, { shape: [], data: Float32Array.of(1) });
+  return { loss: found["y"]![0]!, gradients: new Map(Object.keys(model.parameters).map((name) => [name, found[`d${name}`]!])) };
+}
+
 /** The steps in TensorFlow.js, by its differentiation and its Adam. */
 export function trainWithTf(tf: Tf, { model, network, places, batches, b, side }: Problem): Course {
   const names = model.spec.parameters.map(({ name }) => name);
@@ -125,19 +159,17 @@ export function trainWithTf(tf: Tf, { model, network, places, batches, b, side }
   const adam = tf.train.adam(HYPER.learningRate, HYPER.beta1, HYPER.beta2, HYPER.epsilon);
   try {
     const find = (name: string) => variables[name]!;
-    const last = new Map<string, ArrayLike<number>>();
-    const losses = batches.map((batch, step) =>
+    const losses = batches.map((batch) =>
       tf.tidy(() => {
         const { value, grads } = tf.variableGrads(() => tfSpatialNce(tf, network(tfAlgebra(tf, find), find, tfTensor(tf, batch), { b, side }).z, places, SETTING) as Scalar);
         const norm = tf.sqrt(tf.addN(names.map((name) => tf.sum(tf.square(grads[name]!)))));
         const factor = tf.minimum(tf.scalar(1), tf.div(tf.scalar(HYPER.clip), norm));
         for (const { name, decay } of model.spec.parameters) if (decay) find(name).assign(tf.mul(find(name), tf.scalar(1 - HYPER.learningRate * HYPER.weightDecay)));
         adam.applyGradients(Object.fromEntries(names.map((name) => [name, tf.mul(grads[name]!, factor)])));
-        if (step === batches.length - 1) for (const name of names) last.set(name, grads[name]!.dataSync());
         return value.dataSync()[0]!;
       }),
     );
-    return { losses, moved: moves(model, (name) => find(name).dataSync()), gradients: last };
+    return { losses, moved: moves(model, (name) => find(name).dataSync()) };
   } finally {
     adam.dispose();
     for (const variable of Object.values(variables)) variable.dispose();

@@ -13,12 +13,15 @@ export function tfTensor(tf: Tf, { shape, data }: Value): Tensor {
 
 /** The result of `f` and the gradients of Σ y·dy with respect to every tensor of `x`, by name (`dx` for `x`). */
 export function tfDifferentiate<N extends string>(tf: Tf, x: Readonly<Record<N, Value>>, f: (x: Readonly<Record<N, Tensor>>) => Tensor, dy: Value): Record<string, ArrayLike<number>> {
-  return tf.tidy(() => {
+  let found: Record<string, ArrayLike<number>> = {};
+  // What a tidy returns is searched for tensors, number by number.
+  tf.tidy(() => {
     const names = Object.keys(x) as N[];
     const tensors = names.map((name) => tfTensor(tf, x[name]));
     const { value, grads } = tf.valueAndGrads((...args: Tensor[]) => f(Object.fromEntries(names.map((name, i) => [name, args[i]!])) as Record<N, Tensor>))(tensors, tfTensor(tf, dy) as never);
-    return Object.fromEntries([["y", value.dataSync()], ...names.map((name, i) => [`d${name}`, grads[i]!.dataSync()])]);
+    found = Object.fromEntries([["y", value.dataSync()], ...names.map((name, i) => [`d${name}`, grads[i]!.dataSync()])]);
   });
+  return found;
 }
 
 /**

@@ -172,7 +172,7 @@ describe("a plan on a device", () => {
     // A step keeps gradients, moments and activations, an inference only what the next layer needs.
     expect(train!.bytes).toBeGreaterThan(infer!.bytes);
     const cells = columnsOf(rows[0]!);
-    expect(Object.keys(cells)).toEqual(expect.arrayContaining(["model", "infer_samples_per_sec", "infer_step_time", "infer_batch_size", "infer_img_size", "infer_gmacs", "train_samples_per_sec", "train_step_time", "train_batch_size", "train_img_size", "param_count"]));
+    expect(Object.keys(cells)).toEqual(expect.arrayContaining(["model", "infer_samples_per_sec", "infer_step_time", "infer_batch_size", "infer_img_size", "infer_gmacs", "infer_macts", "train_samples_per_sec", "train_step_time", "train_batch_size", "train_img_size", "param_count"]));
     expect(cells).toMatchObject({ model: "tiny", infer_batch_size: 4, infer_img_size: 32, param_count: Number((rows[0]!.parameters / 1e6).toPrecision(4)) });
   });
 });
