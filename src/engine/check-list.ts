@@ -53,9 +53,13 @@ export function listChecks(kernel: Kernel, options: ListOptions = {}): CheckCase
       const small = Object.entries(kernel.cases)
         .map(([name, { numbers, flags = [] }]): CheckCase => ({ kernel, variant, dtype, flags, numbers, seed, name }))
         .filter((check) => isSmall(check, MAX_REFERENCE_FLOPS, MAX_ELEMENTS));
-      const declared = ragged && traits && isMinor(kernel, variant, dtype, traits) ? coverFlags(small) : small;
+      const isFirst = dtype === (kernel.variants[variant]!.dtypes ?? kernel.dtypes)[0];
+      // Of what is minor, as many forms as have every flag in the first type, and the fullest in the others: the template is the same.
+      const forms = byForm(small);
+      const minor = ragged && traits !== undefined && isMinor(kernel, variant, dtype, traits);
+      const declared = minor ? (isFirst ? coverFlags(forms) : forms.slice(-1)).flat() : small;
       // Fewer forms with more shapes each.
-      const draws = Math.round((DRAWS * byForm(small).length) / Math.max(1, byForm(declared).length));
+      const draws = Math.round((DRAWS * forms.length) / Math.max(1, byForm(declared).length));
       const own: CheckCase[] = [];
       for (const check of declared) {
         own.push(check);
@@ -63,7 +67,7 @@ export function listChecks(kernel: Kernel, options: ListOptions = {}): CheckCase
       }
       if (ragged && traits) {
         own.push(...drawShapes(declared, traits, draws));
-        if (dtype === (kernel.variants[variant]!.dtypes ?? kernel.dtypes)[0]) {
+        if (isFirst) {
           own.push(...otherConstants(declared, traits), ...otherOrders(declared, traits));
           // First, so that an index that goes astray is named before it does harm.
           own.unshift(...watchedIndices(declared, traits));
@@ -236,17 +240,16 @@ function isMinor(kernel: Kernel, variant: string, dtype: CheckCase["dtype"], tra
   return !Object.values(kernel.cases).some(({ numbers, flags = [] }) => chooseBlueprint({ kernel, numbers: completeNumbers(kernel, numbers), flags: new Set(flags), dtype }, traits).variant === variant);
 }
 
-/** The cases of the forms with the fewest and the most flags, and of as many others as it takes to have every flag once. */
-function coverFlags(checks: readonly CheckCase[]): CheckCase[] {
-  const forms = byForm(checks);
+/** The forms with the fewest and the most flags, and as many others as it takes to have every flag once. */
+function coverFlags(forms: readonly (readonly CheckCase[])[]): (readonly CheckCase[])[] {
   const taken = new Set([forms[0], forms.at(-1)]);
-  const missing = new Set(checks.flatMap(({ flags }) => flags));
+  const missing = new Set(forms.flatMap((form) => form[0]!.flags));
   const news = (form: readonly CheckCase[]) => form[0]!.flags.filter((flag) => missing.has(flag)).length;
   for (let best = forms.at(-1); best && news(best) > 0; best = [...forms].sort((x, y) => news(y) - news(x))[0]) {
     taken.add(best);
     for (const flag of best[0]!.flags) missing.delete(flag);
   }
-  return forms.filter((form) => taken.has(form)).flat();
+  return forms.filter((form) => taken.has(form));
 }
 
 /** Cases by their flags, those with the fewest first. */
