@@ -69,7 +69,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
     workgroupBarrier();                                             // the weights are whole
     gather(&sums, STREAMED_TOO, t);
   }
-  workgroupBarrier();                                               // all have read the last step
   shared4[t] = total;
   workgroupBarrier();
   var whole = vec4f();
