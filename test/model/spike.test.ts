@@ -30,7 +30,6 @@ beforeAll(async () => {
 
 const WINDOW = 16;
 // So slow that norms jump with the batches, not with the weights: alike on all adapters.
-// So slow that norms jump with the batches, not with the weights: alike on all adapters.
 const SETTINGS = { preset: "tiny", steps: 40, "data.patch": 32, "batch.groups": 2, "batch.groupSize": 2, "checkpoint.every": 5, "checkpoint.keep": 1, "spike.window": WINDOW, "optimizer.learningRate": 1e-4 };
 type Line = Record<string, number | boolean | string>;
 async function run(out: string, settings: Record<string, unknown>, stopAfter: readonly number[] = []): Promise<{ result: TrainResult; notes: string[] }> {
