@@ -77,6 +77,7 @@ function findRaces(code: string): { readonly before: Access; readonly after: Acc
   const builtin = tokens.findIndex(({ text }) => text === "local_invocation_index");
   const own = tokens[builtin + 2]?.text;
   if (!main || builtin < 0 || own === undefined) return [];
+  const touching = findTouching(functions, arrays);
 
   const races = new Map<string, { before: Access; after: Access }>();
   /** Constants of the module with plain values: they decide conditions and tell how many slabs take turns. */
@@ -117,6 +118,7 @@ function findRaces(code: string): { readonly before: Access; readonly after: Acc
         if (!called || list[i + 1]?.text !== "(" || depth > 8) continue;
         const given = splitCommas(list.slice(i + 2, closing(list, i + 1)));
         const inner = new Map(called.parameters.map((name, k) => [name, words(given[k] ?? [], names)]));
+        if (!touching.has(text) && ![...inner.values()].some((value) => value.startsWith("& "))) continue;
         now = walk(called.body, now, inner, guards, depth + 1);
       }
     }
@@ -303,6 +305,28 @@ function readFunctions(tokens: readonly Token[]): Map<string, Fn> {
     functions.set(tokens[i + 1]?.text ?? "", { parameters, body: readBlock(tokens, open + 1, closing(tokens, open)) });
   });
   return functions;
+}
+
+/** The functions that touch workgroup memory by its name or wait at a barrier, in their own bodies or by calls: all others need no walk. */
+function findTouching(functions: ReadonlyMap<string, Fn>, arrays: ReadonlySet<string>): Set<string> {
+  const touching = new Set<string>();
+  const mentioned = new Map([...functions].map(([name, { body }]) => [name, new Set(wordsOf(body))]));
+  const touches = (words: ReadonlySet<string>) => ["workgroupBarrier", "workgroupUniformLoad", ...arrays, ...touching].some((word) => words.has(word));
+  for (let before = -1; before < touching.size; ) {
+    before = touching.size;
+    for (const [name, words] of mentioned) if (touches(words)) touching.add(name);
+  }
+  return touching;
+}
+
+/** Every word of some statements. */
+function wordsOf(body: readonly Statement[]): string[] {
+  const texts = (tokens: readonly Token[]) => tokens.map(({ text }) => text);
+  return body.flatMap((statement) => {
+    if (statement.kind === "simple") return texts(statement.tokens);
+    if (statement.kind === "if") return [...texts(statement.condition), ...wordsOf(statement.then), ...wordsOf(statement.otherwise)];
+    return [...texts(statement.head), ...texts(statement.update), ...wordsOf(statement.body)];
+  });
 }
 
 /** The statements between two places. */
