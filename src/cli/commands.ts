@@ -161,6 +161,7 @@ export function addVerbs(program: Command): void {
         .argument("<input>", "a dataset, or one PNG or JPEG image")
         .option("--out <file>", "file to write: .safetensors, .npy or .csv (required)")
         .option("--attention <file>", "also write where the encoder looked in each patch, as safetensors [samples, heads, rows, columns]")
+        .option("--ema", "take the run's moving averages (ema.decay) instead of its final weights")
         .option("--map <dir>", "also paint the features over each section, coloured by their principal components")
         .option("--pixel-size <um>", "µm per pixel of the image (required for an image)", numberWithin("--pixel-size", ...PIXEL_SIZES))
         .option("--stride <um>", "distance of the places on an image (default: half a patch)", positiveNumber("--stride"))

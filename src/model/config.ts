@@ -53,7 +53,7 @@ export const FIELDS = {
   "loss.radiusMm": rule(null, "radius of the hard kernel; null: a tenth of the samples' extent", orNull(between(1e-6, 1e4))),
   "loss.ignoreMm": rule(null, "pairs farther than the kernel reaches and nearer than this are left out; null: none", orNull(between(0, 1e4))),
   "loss.crossSpace": rule("negative", "pairs of different reference spaces: negatives, or left out", oneOf("negative", "ignore")),
-  "optimizer.name": rule("adamw", "optimizer", oneOf("adamw", "sgd")),
+  "optimizer.name": rule("adamw", "optimizer", oneOf("adamw", "sgd", "lars")),
   "optimizer.learningRate": rule(null, "peak learning rate; null: the preset's own for AdamW", orNull(between(0, 10))),
   "optimizer.warmup": rule(0.05, "share of the steps in which the rate rises", between(0, 1)),
   "optimizer.schedule": rule("cosine", "how the rate goes on: cosine, linear, step (times decay at each milestone), constant", oneOf("cosine", "linear", "step", "constant")),
@@ -64,8 +64,10 @@ export const FIELDS = {
   "optimizer.beta1": rule(0.9, "AdamW: decay of the first moment", between(0, 0.999999)),
   "optimizer.beta2": rule(0.999, "AdamW: decay of the second moment", between(0, 0.999999)),
   "optimizer.epsilon": rule(1e-8, "AdamW: added to the root of the second moment", between(1e-16, 1)),
-  "optimizer.momentum": rule(0.9, "SGD: momentum", between(0, 0.999999)),
+  "optimizer.momentum": rule(0.9, "SGD, LARS: momentum", between(0, 0.999999)),
+  "optimizer.trust": rule(0.001, "LARS: a layer moves by this share of itself, times the rate", between(1e-6, 1)),
   "optimizer.clip": rule(1, "largest global norm of the gradient", between(1e-6, 1e9)),
+  "ema.decay": rule(null, "moving average of the weights, written beside them as ema.safetensors: what it keeps of itself at each step, such as 0.999; null: none", orNull(between(0, 0.999999))),
   "augment.rotation": rule(180, "turned by up to this, degrees", between(0, 180)),
   "augment.flip": rule(true, "mirrored half of the time", flag),
   "augment.scale": rule([0.9, 1.3], "enlarged by a factor, even in its logarithm", range(0.25, 4)),
@@ -111,7 +113,7 @@ export interface TrainConfig {
     readonly crossSpace: "negative" | "ignore";
   };
   readonly optimizer: {
-    readonly name: "adamw" | "sgd";
+    readonly name: "adamw" | "sgd" | "lars";
     readonly learningRate: number;
     readonly warmup: number;
     readonly schedule: "cosine" | "linear" | "step" | "constant";
@@ -123,8 +125,10 @@ export interface TrainConfig {
     readonly beta2: number;
     readonly epsilon: number;
     readonly momentum: number;
+    readonly trust: number;
     readonly clip: number;
   };
+  readonly ema: { readonly decay: number | null };
   readonly augment: {
     readonly rotation: number;
     readonly flip: boolean;

@@ -15,6 +15,8 @@ export const RUN_FILES = {
   events: "events.out.tfevents.cytonet",
   checkpoints: "checkpoints",
   weights: "model.safetensors",
+  /** The moving averages of the weights, where there are any. */
+  averages: "ema.safetensors",
   card: "model-card.md",
   /**
    * The configuration while a run is made: it says that a run is to be here and that what is left of one before it may go. The first

@@ -1,17 +1,17 @@
 // The parts of a training step: what it keeps on the device, augmentation, loss and update; a step strings them together in one plan or in several.
 import { f32, u32, type Engine } from "../engine/engine.ts";
 import type { InputSpec } from "../engine/plan.ts";
-import { place, reshape, scope, type Tensor } from "../engine/trace.ts";
+import { place, reshape, scope, sizeOf, type Tensor } from "../engine/trace.ts";
 import type { HostArray } from "../kernel/dtype.ts";
 import { adjust, affineCrop, blur, normalise } from "../ops/image.ts";
-import { adamw, CONTROL, CONTROL_SIZE, gradientControl, settle, sgd } from "../ops/optim.ts";
+import { adamw, CONTROL, CONTROL_SIZE, ema, gradientControl, lars, settle, sgd } from "../ops/optim.ts";
 import { concat } from "../ops/shape.ts";
 import type { SpatialNceOptions } from "../ops/spatial-nce.ts";
 import { adjustedScale, windowSide } from "./augment.ts";
 import type { HostPart } from "./batches.ts";
 import type { TrainConfig } from "./config.ts";
 import { describePreset, freeWeights } from "./embed.ts";
-import { bindParameters, createWeights, type DeviceWeights, type ParameterSpec } from "./parameters.ts";
+import { bindParameters, createWeights, initialValues, type DeviceWeights, type ParameterSpec } from "./parameters.ts";
 import { precisionOn } from "./precision.ts";
 import { presetOf } from "./presets.ts";
 
@@ -37,6 +37,8 @@ export interface StepState {
   readonly gradients: Group;
   /** Running statistics as the step under way moves them; the weights' own follow once it is known that the step is taken. */
   readonly staged: Group;
+  /** Moving averages of parameters and running statistics, where the configuration wants them. */
+  readonly averages: { readonly parameters: Group; readonly statistics: Group } | undefined;
   readonly moments: { readonly m: Tensor; readonly v: Tensor };
   readonly control: Tensor;
   /** Everything that decides the next step, by its name in checkpoints. */
@@ -61,13 +63,22 @@ export function createStepState(engine: Engine, config: TrainConfig): StepState 
   const control = engine.state("optimizer.control", [CONTROL_SIZE]);
   const precision = precisionOn(engine, config);
   if (precision === "f16") engine.write(control, Float32Array.from({ length: CONTROL_SIZE }, (_, i) => (i === CONTROL.lossScale ? LOSS_SCALE.first : 0)));
-  const kept = new Map<string, Tensor>([...weights.parameters, ...weights.statistics, ["optimizer.m", moments.m], ["optimizer.v", moments.v], ["optimizer.control", control]]);
-  for (const { name, shape, fill } of weights.spec.statistics) engine.write(staged.members.get(name)!, new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(fill));
+  const { parameters, statistics } = weights.spec;
+  const averages = config.ema.decay === null ? undefined : { parameters: createGroup(engine, "ema.parameters", parameters), statistics: createGroup(engine, "ema.statistics", statistics) };
+  const fill = ({ members }: Group) => statistics.forEach(({ name, shape, fill: value }) => engine.write(members.get(name)!, new Float32Array(sizeOf(shape)).fill(value)));
+  fill(staged);
+  if (averages) {
+    parameters.forEach((parameter, i) => engine.write(averages.parameters.members.get(parameter.name)!, () => initialValues(parameter, config.seed, i)));
+    fill(averages.statistics);
+  }
+  const averaged = averages ? [...averages.parameters.members, ...averages.statistics.members].map(([name, tensor]) => [`ema.${name}`, tensor] as const) : [];
+  const kept = new Map<string, Tensor>([...weights.parameters, ...weights.statistics, ["optimizer.m", moments.m], ["optimizer.v", moments.v], ["optimizer.control", control], ...averaged]);
   return {
     weights,
     precision,
     gradients,
     staged,
+    averages,
     moments,
     control,
     kept,
@@ -78,7 +89,7 @@ export function createStepState(engine: Engine, config: TrainConfig): StepState 
     },
     free() {
       freeWeights(engine, weights);
-      for (const tensor of [gradients.flat, staged.flat, moments.m, moments.v, control]) engine.free(tensor);
+      for (const tensor of [gradients.flat, staged.flat, moments.m, moments.v, control, ...(averages ? [averages.parameters.flat, averages.statistics.flat] : [])]) engine.free(tensor);
     },
   };
 }
@@ -131,11 +142,16 @@ export function placeGradients(names: readonly string[], found: readonly (Tensor
   });
 }
 
-/** Decides by the gradients whether the step is taken, and carries it out: weights, moments and running statistics change together or not at all. */
-export function applyStep({ weights, gradients, staged, moments, control }: StepState, config: TrainConfig, hyper: Tensor): void {
+/** Decides by the gradients whether the step is taken, and carries it out: weights, moments, running statistics and averages change together or not at all. */
+export function applyStep({ weights, gradients, staged, averages, moments, control }: StepState, config: TrainConfig, hyper: Tensor): void {
   const shared = { parameters: weights.flat, gradients: gradients.flat, control, hyper, decayEnd: weights.decayEnd };
   gradientControl({ gradients: gradients.flat, control, hyper });
   if (config.optimizer.name === "adamw") adamw({ ...shared, ...moments });
-  else sgd({ ...shared, velocity: moments.m });
+  else if (config.optimizer.name === "sgd") sgd({ ...shared, velocity: moments.m });
+  else lars({ ...shared, velocity: moments.m, trust: config.optimizer.trust, tensors: [...weights.parameters.values()].map(({ storage }) => ({ first: storage.state!.offset, count: storage.count })) });
   if (weights.flatStatistics) settle({ staged: staged.flat, settled: weights.flatStatistics, control });
+  const { decay } = config.ema;
+  if (!averages || decay === null) return;
+  ema({ average: averages.parameters.flat, values: weights.flat, control, decay });
+  if (weights.flatStatistics) ema({ average: averages.statistics.flat, values: weights.flatStatistics, control, decay });
 }

@@ -276,6 +276,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     if (finished) {
       last ??= await readLast(run);
       await files.writeAtomic(joinPath(run.path, RUN_FILES.card), new TextEncoder().encode(card()));
+      const averages = await step.averages();
+      if (averages) await writeWeights(files, joinPath(run.path, RUN_FILES.averages), { tensors: storeTensors(averages), config: plainConfig, step: done });
       await writeWeights(files, run.weights, { tensors: storeTensors(await step.weights()), config: plainConfig, step: done });
     }
     const seconds = (performance.now() - began) / 1000;

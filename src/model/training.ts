@@ -18,7 +18,7 @@ import { encode, presetOf, project } from "./presets.ts";
 import { scheduleAt } from "./schedule.ts";
 import { applyStep, augment, bindForTraining, createStepState, imageInputs, imageValues, LOSS_SCALE, lossOptions, placeGradients, type StepState } from "./step-parts.ts";
 
-/** What a step reports. A skipped step changed no weight, moment, count or running statistic. */
+/** What a step reports. A skipped step changed no weight, moment, average, count or running statistic. */
 export interface StepMetrics {
   readonly loss: number;
   /** Loss above its floor, the entropy of the targets: the Kullback–Leibler divergence that training can remove. */
@@ -55,6 +55,8 @@ export interface TrainingStep {
   encoder(batch: number): Promise<EncoderPlan>;
   /** Parameters and running statistics. */
   weights(): Promise<Map<string, HostTensor>>;
+  /** Their moving averages, by the same names; undefined without `ema.decay`. */
+  averages(): Promise<Map<string, HostTensor> | undefined>;
   /** Passes, memory and dispatches as text. */
   describe(): string;
   dispose(): void;
@@ -161,6 +163,7 @@ export async function buildTrainingStep(engine: Engine, config: TrainConfig, pin
     waited: () => runner.waited(),
     encoder: (batch) => planEncoder(engine, config, weights, batch, { pinned }),
     snapshot: () => read(state.kept),
+    averages: async () => (state.averages ? read([...state.averages.parameters.members, ...state.averages.statistics.members]) : undefined),
     weights: () => read([...weights.parameters, ...weights.statistics]),
     restore(tensors) {
       for (const [name, tensor] of state.kept) {

@@ -107,10 +107,11 @@ async function verifyRun(files: Files, path: string): Promise<Verdict[]> {
       return verdict;
     }) : verdict);
   }
-  if ((await files.size(at(RUN_FILES.weights))) !== undefined) {
-    const verdict = await verifyFile(files, at(RUN_FILES.weights));
-    verdicts.push(verdict.whole ? await judge(at(RUN_FILES.weights), "weights", async () => {
-      checkSame(config, decodeWeights(await files.read(at(RUN_FILES.weights)), at(RUN_FILES.weights)).config, at(RUN_FILES.weights));
+  for (const path of [at(RUN_FILES.weights), at(RUN_FILES.averages)]) {
+    if ((await files.size(path)) === undefined) continue;
+    const verdict = await verifyFile(files, path);
+    verdicts.push(verdict.whole ? await judge(path, "weights", async () => {
+      checkSame(config, decodeWeights(await files.read(path), path).config, path);
       return verdict;
     }) : verdict);
   }

@@ -10,7 +10,7 @@ export { adjust, affineCrop, blur, normalise } from "./image.ts";
 export { crossEntropy, mse, type CrossEntropyOptions } from "./loss.ts";
 export { matmul, type MatmulOptions } from "./matmul.ts";
 export { batchNorm, layerNorm } from "./norm.ts";
-export { accumulate, adamw, gradientControl, lossSeed, packHyper, settle, sgd, CONTROL, CONTROL_SIZE, HYPER, HYPER_SIZE, type AdamwInputs, type SgdInputs, type StepInputs } from "./optim.ts";
+export { accumulate, adamw, ema, gradientControl, lars, lossSeed, packHyper, settle, sgd, CONTROL, CONTROL_SIZE, HYPER, HYPER_SIZE, type AdamwInputs, type LarsInputs, type SgdInputs, type StepInputs } from "./optim.ts";
 export { avgPool2d, globalAvgPool, maxPool2d, type AvgPoolOptions, type PoolOptions } from "./pool.ts";
 export { max, mean, sum } from "./reduce.ts";
 export { putRows, takeRows } from "./rows.ts";

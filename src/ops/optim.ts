@@ -2,13 +2,15 @@
 import { accumulate as accumulateKernel } from "../../kernels/optim/accumulate.ts";
 import { adamw as adamwKernel } from "../../kernels/optim/adamw.ts";
 import { CONTROL, CONTROL_SIZE, HYPER, HYPER_SIZE } from "../../kernels/optim/control.ts";
+import { ema as emaKernel } from "../../kernels/optim/ema.ts";
 import { gradientSquares, partsOf } from "../../kernels/optim/gradient-squares.ts";
+import { lars as larsKernel, larsRatio, TENSOR_STEP } from "../../kernels/optim/lars.ts";
 import { lossSeed as lossSeedKernel } from "../../kernels/optim/loss-seed.ts";
 import { optimControl } from "../../kernels/optim/optim-control.ts";
 import { settle as settleKernel } from "../../kernels/optim/settle.ts";
 import { sgd as sgdKernel } from "../../kernels/optim/sgd.ts";
 import { ShapeError } from "../engine/errors.ts";
-import { dispatch, sizeOf, type Tensor } from "../engine/trace.ts";
+import { constant, dispatch, sizeOf, type Tensor } from "../engine/trace.ts";
 
 export { CONTROL, CONTROL_SIZE, HYPER, HYPER_SIZE };
 
@@ -38,6 +40,15 @@ export interface SgdInputs extends StepInputs {
   readonly velocity: Tensor;
   /** Looks ahead along the velocity. */
   readonly nesterov?: boolean;
+}
+
+export interface LarsInputs extends StepInputs {
+  /** State [n]; begins as zeros. */
+  readonly velocity: Tensor;
+  /** Where in the flat buffers each tensor lies, in their order; each begins at a multiple of 64 elements, as `engine.stateGroup` lays them out. */
+  readonly tensors: readonly { readonly first: number; readonly count: number }[];
+  /** The trust coefficient; 0.001 unless given. */
+  readonly trust?: number;
 }
 
 /** The input `hyper` of one step. Absent numbers: β 0.9 and 0.999, epsilon 1e-8, gradient scale 1, loss scale up to 65536, the others 0. */
@@ -76,6 +87,34 @@ export function adamw({ parameters, gradients, m, v, control, hyper, decayEnd }:
 export function sgd({ parameters, gradients, velocity, control, hyper, decayEnd, nesterov }: SgdInputs): void {
   const n = checkStep("sgd", { parameters, gradients, velocity }, control, hyper, decayEnd);
   dispatch(sgdKernel, { inputs: { parameters, gradients, velocity, control, hyper }, outputs: {}, numbers: { n, decayEnd }, flags: [nesterov && "nesterov"] });
+}
+
+/**
+ * One step of LARS (You, Gitman and Ginsburg 2017), after `gradientControl`: `sgd` in which the gradient of each tensor, decay included, is multiplied with
+ * trust · |p|/(|g| + decay · |p|), so that every layer moves by a like share of itself. Tensors from `decayEnd` on, biases and norms, keep the plain rate.
+ * A skipped step changes no parameter, velocity or count. Throws ShapeError where lengths, types or places do not fit.
+ */
+export function lars({ parameters, gradients, velocity, control, hyper, decayEnd, tensors, trust = 0.001 }: LarsInputs): void {
+  const n = checkStep("lars", { parameters, gradients, velocity }, control, hyper, decayEnd);
+  const owner = new Uint32Array(Math.ceil(n / TENSOR_STEP));
+  tensors.forEach(({ first, count }, t) => {
+    const next = tensors[t + 1]?.first ?? n;
+    if (first % TENSOR_STEP || count < 1 || first + count > next || next > n) throw new ShapeError("lars", `tensor ${t} has ${count} elements from ${first}, expected a multiple of ${TENSOR_STEP} to begin at and an end before the next, at ${next}`);
+    owner.fill(t, first / TENSOR_STEP, Math.ceil(next / TENSOR_STEP));
+  });
+  const table = (values: Uint32Array) => constant(values, [values.length], "u32");
+  const places = { first: table(Uint32Array.from(tensors, ({ first }) => first)), count: table(Uint32Array.from(tensors, ({ count }) => count)) };
+  const { ratio } = dispatch(larsRatio, { inputs: { parameters, gradients, ...places, control, hyper }, outputs: { ratio: [tensors.length] }, numbers: { n, tensors: tensors.length, decayEnd, trust } });
+  dispatch(larsKernel, { inputs: { parameters, gradients, velocity, owner: table(owner), ratio, control, hyper }, outputs: {}, numbers: { n, decayEnd, tensors: tensors.length } });
+}
+
+/**
+ * Moves `average` towards `values`, flat f32 state of one length, by 1 − min(decay, (1 + t)/(10 + t)) after t steps: once a step, after the optimizer. A
+ * skipped step changes nothing. Throws ShapeError where lengths or types differ.
+ */
+export function ema({ average, values, control, decay }: { readonly average: Tensor; readonly values: Tensor; readonly control: Tensor; readonly decay: number }): void {
+  const n = checkFlat("ema", { average, values }, control);
+  dispatch(emaKernel, { inputs: { average, values, control }, outputs: {}, numbers: { n, decay } });
 }
 
 /**

@@ -68,13 +68,13 @@ describe.each(["tiny", "vit-tiny"])("%s", (preset) => {
   });
 });
 
-test("by gradient caching, in f16 where there is f16: stopped and resumed gives the same bytes", async () => {
-  const settings = { precision: engine.device.traits.features.has("shader-f16") ? "f16" : "f32", "batch.micro": 6, steps: 6, "checkpoint.every": 2 };
+test("by gradient caching, in f16 where there is f16, by LARS, with averages: stopped and resumed gives the same bytes", async () => {
+  const settings = { precision: engine.device.traits.features.has("shader-f16") ? "f16" : "f32", "batch.micro": 6, "optimizer.name": "lars", "optimizer.learningRate": 1, "ema.decay": 0.9, steps: 6, "checkpoint.every": 2 };
   await run("cached", settings);
   const controller = new AbortController();
   await run("cached-stopped", settings, { signal: controller.signal, onProgress: ({ step }) => step === 3 && controller.abort() });
   expect((await run("cached-stopped", settings, { resume: true })).finished).toBe(true);
-  for (const file of ["model.safetensors", "metrics.jsonl"]) expect(await bytesOf(`cached-stopped/${file}`), file).toBe(await bytesOf(`cached/${file}`));
+  for (const file of ["model.safetensors", "ema.safetensors", "metrics.jsonl"]) expect(await bytesOf(`cached-stopped/${file}`), file).toBe(await bytesOf(`cached/${file}`));
 });
 
 test("a step too large for the device says so and leaves nothing on it", async () => {

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { f32 } from "../../src/engine/engine.ts";
 import { place } from "../../src/engine/trace.ts";
 import { keyOfSeed, randomStream } from "../../src/kernel/rng.ts";
-import { accumulate, adamw, CONTROL, CONTROL_SIZE, HYPER_SIZE, gradientControl, lossSeed, packHyper, sgd } from "../../src/ops/optim.ts";
+import { accumulate, adamw, CONTROL, CONTROL_SIZE, ema, HYPER_SIZE, gradientControl, lars, lossSeed, packHyper, sgd } from "../../src/ops/optim.ts";
 import { scale } from "../../src/ops/scale.ts";
 import { useEngine } from "../support/engine.ts";
 
@@ -131,6 +131,36 @@ test("the loss scale grows after a streak, halves at an overflow, and does not r
   expect(a["parameters"]).toEqual(b["parameters"]);
   scaled.dispose();
   plain.dispose();
+});
+
+test("LARS moves a tensor by its trust ratio, biases and norms by the plain rate; averages follow faster at first", async () => {
+  // Two tensors of 70 and 64 elements at 0 and 128; the second, beyond decayEnd, is a bias. Between them lies padding.
+  const tensors = [{ first: 0, count: 70 }, { first: 128, count: 64 }];
+  const inside = (i: number) => i < 70 || i >= 128;
+  const [p, g] = [draw(5, 1).subarray(0, 192).map((value, i) => (inside(i) ? value : 0)), draw(6, 1).subarray(0, 192).map((value, i) => (inside(i) ? value : 0))];
+  const state = (name: string, data: Float32Array) => engine().state(name, [192], "f32", data);
+  const [parameters, gradients, velocity, average] = [state("p", p), state("g", g), state("v", new Float32Array(192)), state("a", p)];
+  const control = engine().state("control", [CONTROL_SIZE]);
+  const plan = await engine().plan(
+    ({ hyper }) => {
+      gradientControl({ gradients, control, hyper: hyper! });
+      lars({ parameters, gradients, velocity, control, hyper: hyper!, decayEnd: 128, tensors, trust: 0.02 });
+      ema({ average, values: parameters, control, decay: 0.9 });
+      return {};
+    },
+    { hyper: f32(HYPER_SIZE) },
+  );
+  await plan.run({ hyper: packHyper({ learningRate: 0.5, weightDecay: 0.1 }) });
+  const norm = (x: Float32Array) => Math.sqrt(x.subarray(0, 70).reduce((sum, value) => sum + value * value, 0));
+  const ratio = (0.02 * norm(p)) / (norm(g) + 0.1 * norm(p));
+  const expected = Array.from(p, (value, i) => value - 0.5 * (i < 128 ? ratio * (g[i]! + 0.1 * value) : g[i]!));
+  // Sums of 70 squares, a root, a division: some roundings of numbers below 8, half an ulp of 2^-21 each.
+  (await engine().read(parameters)).forEach((value, i) => expect(Math.abs(value - expected[i]!)).toBeLessThan(10 * 2 ** -22));
+  // After one step 1 − 2/11 of the way.
+  (await engine().read(average)).forEach((value, i) => expect(Math.abs(value - (p[i]! + (9 / 11) * (expected[i]! - p[i]!)))).toBeLessThan(12 * 2 ** -22));
+  plan.dispose();
+  await expect(engine().plan(({ hyper }) => (lars({ parameters, gradients, velocity, control, hyper: hyper!, decayEnd: 128, tensors: [{ first: 0, count: 130 }, tensors[1]!] }), {}), { hyper: f32(HYPER_SIZE) })).rejects.toThrow(/tensor 0 has 130 elements from 0, expected a multiple of 64 to begin at and an end before the next, at 128/);
+  [parameters, gradients, velocity, average, control].forEach((tensor) => engine().free(tensor));
 });
 
 test("adding up a gradient keeps what is not finite, by its bits, and begins at zero", async () => {

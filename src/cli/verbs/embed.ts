@@ -27,6 +27,7 @@ export interface EmbedFlags extends DeviceFlags {
   readonly pixelSize?: number;
   readonly map?: string;
   readonly attention?: string;
+  readonly ema?: boolean;
   readonly force?: boolean;
   readonly format: Format;
 }
@@ -40,7 +41,7 @@ export async function runEmbed(model: string, input: string, flags: EmbedFlags):
     await checkOutput("--attention", flags.attention, flags.force ?? false);
   }
   if (flags.map !== undefined) await checkMapFolder(flags.map, flags.force ?? false);
-  const weights = await findWeights(model);
+  const weights = await findWeights(model, flags.ema ?? false);
   const dataset = await openInput(input, weights, flags);
   const read = [model, ...Object.values(RUN_FILES).map((name) => joinPath(model, name)), input, ...[MANIFEST_FILE, TABLE_FILE, ...dataset.sections.map(({ file }) => file)].map((name) => joinPath(dataset.path, name))];
   await keepInputs("--out", flags.out, read);
@@ -87,11 +88,16 @@ export async function runEmbed(model: string, input: string, flags: EmbedFlags):
 }
 
 /** Weights of a run's folder, or of a file. */
-async function findWeights(model: string): Promise<Weights> {
+/** Weights of a finished run, or its moving averages, or those of a file. Errors: UserError 2 for averages of what is no run, 66 where there are none. */
+async function findWeights(model: string, ema: boolean): Promise<Weights> {
   const isRun = (await nodeFiles.size(joinPath(model, RUN_FILES.config))) !== undefined;
   if (isRun && (await nodeFiles.size(joinPath(model, RUN_FILES.weights))) === undefined)
     throw new UserError(EXIT_CODES.inputMissing, `${model}: no ${RUN_FILES.weights} in this run, expected one of a finished run; bring it to its end with cytonet train DATASET --out ${quoteArgument(model)} --resume`);
-  return readWeights(nodeFiles, isRun ? joinPath(model, RUN_FILES.weights) : model);
+  if (!ema) return readWeights(nodeFiles, isRun ? joinPath(model, RUN_FILES.weights) : model);
+  if (!isRun) throw new UserError(EXIT_CODES.usage, `cytonet embed: --ema with ${model}, expected only with a run's folder; a file says itself what it is`);
+  const averages = joinPath(model, RUN_FILES.averages);
+  if ((await nodeFiles.size(averages)) === undefined) throw new UserError(EXIT_CODES.inputMissing, `${model}: no ${RUN_FILES.averages} in this run, expected one that was trained with --set ema.decay=0.999 or the like`);
+  return readWeights(nodeFiles, averages);
 }
 
 /** A dataset folder, or one image with a grid of places. */
