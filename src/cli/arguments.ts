@@ -1,5 +1,6 @@
 // Reading arguments: numbers, formats and lists as typed on a command line; every mistake is a UserError 2 that names the option.
 import { EXIT_CODES, UserError, suggest } from "../errors.ts";
+import { checkMemorySize } from "../model/memory-size.ts";
 
 export const FORMATS = ["table", "json", "jsonl", "csv", "md"] as const;
 export type Format = (typeof FORMATS)[number];
@@ -46,6 +47,15 @@ export function wholeNumber(flag: string, least: number): (text: string) => numb
     const value = parse(text);
     if (!Number.isSafeInteger(value) || value < least) throw wrong(flag, text, `a whole number from ${least}${value > Number.MAX_SAFE_INTEGER ? ` to ${Number.MAX_SAFE_INTEGER}` : ""}`);
     return value;
+  };
+}
+
+/** A parser of an amount of memory; gives the text, which is as good for a configuration. */
+export function memorySize(flag: string): (text: string) => string {
+  return (text) => {
+    const problem = checkMemorySize(text);
+    if (problem !== undefined) throw wrong(flag, text, problem.replace("expected ", ""));
+    return text;
   };
 }
 

@@ -1,7 +1,7 @@
 // The verbs as people see them: examples, arguments, options. What a verb does is loaded when it runs, so that help answers at once.
 import { Option, type Command } from "commander";
 import { EXIT_CODES, UserError } from "../errors.ts";
-import { CHECK_MODES, FORMATS, collect, oneOf, listOf, numberWithin, positiveNumber, share, wholeNumber, wholeNumbers, type CheckMode, type Format } from "./arguments.ts";
+import { CHECK_MODES, FORMATS, collect, oneOf, listOf, memorySize, numberWithin, positiveNumber, share, wholeNumber, wholeNumbers, type CheckMode, type Format } from "./arguments.ts";
 import type { BenchFlags, CompareFlags } from "./verbs/bench.ts";
 import type { BenchModelFlags } from "./verbs/bench-model.ts";
 import type { CheckFlags } from "./verbs/check.ts";
@@ -121,6 +121,7 @@ export function addVerbs(program: Command): void {
         "cytonet train brains --preset tiny --steps 1000 --out runs/first",
         "cytonet train brains --preset vit-tiny --steps 1000 --out runs/second --hold-out B21 --set loss.tau=0.2",
         "cytonet train brains --config run.yaml --set loss.tau=0.2 --out runs/third",
+        "cytonet train brains --preset r50 --set data.patch=2048 --batch 64 --micro 2 --memory 8GiB --dry-run",
         "cytonet train brains --out runs/first --resume",
       ])
         .argument("<dataset>", "folder that `cytonet import` made, see docs/dataset.md")
@@ -131,13 +132,15 @@ export function addVerbs(program: Command): void {
         .option("--hold-out <brain>", "brain that training never sees; may be repeated", collect)
         .option("--batch <n>", "patches in a step: batch.groups times batch.groupSize (default: 64)", wholeNumber("--batch", 2))
         .option("--micro <n>", "of those, patches that go through the encoder at once: the gradient is that of the whole batch, the memory that of so many (default: all)", wholeNumber("--micro", 1))
+        .option("--memory <size>", "most that it takes on the device, such as 8GiB; where it would take more, results are computed twice (default: 3/4 of what a CPU adapter has, of GPUs unlimited)", memorySize("--memory"))
+        .option("--dry-run", "only say what it would take: parameters, memory by purpose, operations, bytes, time; trains nothing and writes nothing, needs no --out")
         .option("--config <file>", "settings in YAML or JSON; options and --set go before what it says")
         .option("--set <key=value>", "any other setting, see `cytonet --help settings`; may be repeated", collect)
         .option("--no-live", "on a terminal: one line of progress instead of the view with curves")
         .option("--resume", "continue the run that is there from its last checkpoint")
         .option("--force", "replace the run that is there"),
     ),
-  ).action(async (dataset: string, flags: Optional<TrainFlags, "out">) => (await import("./verbs/train.ts")).runTrain(dataset, { ...flags, out: need("train", "--out RUN", flags.out) }));
+  ).action(async (dataset: string, flags: Optional<TrainFlags, "out">) => (await import("./verbs/train.ts")).runTrain(dataset, { ...flags, out: flags.dryRun && !flags.resume ? (flags.out ?? "") : need("train", "--out RUN", flags.out) }));
 
   withOutput(
     withAdapter(

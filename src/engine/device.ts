@@ -56,6 +56,8 @@ export interface Device {
   readonly fingerprint: Fingerprint;
   /** Pessimistic rates, for cutting long work only: arithmetic operations and bytes per second. */
   readonly rates: { readonly flops: number; readonly bytes: number };
+  /** Bytes that it can hold, where the host knows. */
+  readonly memory?: number;
   createBuffer(purpose: Purpose, label: string, bytes: number, usage: number): GPUBuffer;
   destroyBuffer(buffer: GPUBuffer): void;
   ledger(): Ledger;
@@ -148,6 +150,7 @@ export async function openDevice(handle: AdapterHandle, log: (line: string) => v
     traits,
     fingerprint,
     rates,
+    ...(handle.memory === undefined ? {} : { memory: handle.memory }),
     assertAlive,
     createBuffer(purpose, label, bytes, usage) {
       assertAlive(label);

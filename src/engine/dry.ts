@@ -1,6 +1,5 @@
 // An engine that only plans: it declares, traces and lays out as its device's own would, and counts what that would take, but makes no buffer and runs nothing.
 import { storageBytes } from "../kernel/dtype.ts";
-import type { TuningTable } from "../kernel/tuning.ts";
 import { checkShape, declareGroup, declareInputs, stateOf, traceProgram, viewState } from "./declare.ts";
 import type { Device, Purpose } from "./device.ts";
 import type { Engine } from "./engine.ts";
@@ -27,7 +26,8 @@ export interface DryEngine extends Engine {
  * Stands in for `engine` where only the size of things matters: its `device.ledger()` counts what the real one's would hold after one run
  * of each plan, by the same reckoning. Whatever needs values (`read`, a plan's `run`) throws a DeviceError; writes are dropped.
  */
-export function createDryEngine(engine: Pick<Engine, "device" | "pipelines">, tuning?: TuningTable): DryEngine {
+export function createDryEngine(engine: Pick<Engine, "device" | "pipelines" | "tuning">): DryEngine {
+  const { tuning } = engine;
   const states = new Map<StateBuffer, DryState>();
   const plans = new Set<{ label: string; prepared: Prepared }>();
   const refuse = (what: string): never => {
@@ -52,6 +52,7 @@ export function createDryEngine(engine: Pick<Engine, "device" | "pipelines">, tu
   return {
     device,
     pipelines: engine.pipelines,
+    ...(tuning ? { tuning } : {}),
     get states() {
       return [...states.values()];
     },
@@ -68,8 +69,8 @@ export function createDryEngine(engine: Pick<Engine, "device" | "pipelines">, tu
     free: (tensor) => void states.delete(stateOf(tensor).buffer),
     async plan(build, inputs, options = {}): Promise<Plan> {
       const tensors = declareInputs(inputs);
-      const { label = "without a label", pinned, memory } = options;
-      const context = { device, ...(tuning ? { tuning } : {}), ...(pinned ? { pinned } : {}), ...(memory === undefined ? {} : { memory }) };
+      const { label = "without a label", pinned, memory, borrow } = options;
+      const context = { device, ...(tuning ? { tuning } : {}), ...(pinned ? { pinned } : {}), ...(memory === undefined ? {} : { memory }), ...(borrow ? { borrowed: borrow.arenas.map(({ bytes }) => bytes) } : {}) };
       const prepared = preparePlan(context, label, traceProgram(build, tensors), tensors);
       const entry = { label, prepared };
       plans.add(entry);
@@ -80,6 +81,7 @@ export function createDryEngine(engine: Pick<Engine, "device" | "pipelines">, tu
         statistics,
         program: prepared.program,
         blueprints: prepared.blueprints.filter((blueprint) => blueprint !== undefined),
+        arenas: prepared.layout.arenas.map((bytes, i) => ({ bytes: borrow?.arenas[prepared.borrows[i] ?? -1]?.bytes ?? bytes, get buffer() { return refuse(`plan ${label}`); } })),
         run: never,
         time: never,
         timeline: never,

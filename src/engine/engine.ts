@@ -31,11 +31,18 @@ export interface PlanOptions {
    * the same bits; where that does not suffice, `plan` throws OverBudget, which says what would. No limit unless given.
    */
   readonly memory?: number;
+  /**
+   * A plan whose intermediates may lie where this one's do: one of the two runs after the other, and neither keeps anything there. It must
+   * not be disposed while this one runs.
+   */
+  readonly borrow?: Plan;
 }
 
 export interface Engine {
   readonly device: Device;
   readonly pipelines: Pipelines;
+  /** Blueprints that were measured to be fastest, for plans to take. */
+  readonly tuning?: TuningTable;
   /** Persistent memory, zeros unless data is given. */
   state(name: string, shape: readonly number[], dtype?: Dtype, data?: HostArray): Tensor;
   /** Several tensors in one buffer, each at a 256-byte boundary with zeros between; the whole comes as one flat tensor. */
@@ -89,6 +96,7 @@ export async function createEngine(handle: AdapterHandle, options: EngineOptions
   const engine: Engine = {
     device,
     pipelines,
+    ...(options.tuning ? { tuning: options.tuning } : {}),
     state(name, shape, dtype = "f32", data) {
       checkShape(`state ${name}`, shape);
       const tensor = viewState(makeState(name, dtype, sizeOf(shape)), name, 0, shape);
@@ -118,8 +126,8 @@ export async function createEngine(handle: AdapterHandle, options: EngineOptions
     async plan(build, inputs, planOptions = {}) {
       const tensors = declareInputs(inputs);
       const program = traceProgram(build, tensors);
-      const { pinned, memory } = planOptions;
-      const context = { device, pipelines, debug, log, ...(options.tuning ? { tuning: options.tuning } : {}), ...(pinned ? { pinned } : {}), ...(memory === undefined ? {} : { memory }) };
+      const { pinned, memory, borrow } = planOptions;
+      const context = { device, pipelines, debug, log, ...(options.tuning ? { tuning: options.tuning } : {}), ...(pinned ? { pinned } : {}), ...(memory === undefined ? {} : { memory }), ...(borrow ? { lent: borrow.arenas } : {}) };
       return buildPlan(context, planOptions.label ?? "without a label", program, tensors);
     },
     dispose() {

@@ -52,6 +52,21 @@ export function layOut(program: Program, limits: LayoutLimits): MemoryLayout {
   return { slots, arenas, tensorBytes: sum([...lifetimes.values()].map(({ bytes }) => bytes)), arenaBytes: sum(arenas) };
 }
 
+/**
+ * Which of the arenas `there` each of `wanted` may take, each at most once: the smallest that holds it, the largest first. Undefined where
+ * none is left.
+ */
+export function borrowArenas(wanted: readonly number[], there: readonly number[]): (number | undefined)[] {
+  const free = there.map((_, i) => i).sort((x, y) => there[x]! - there[y]! || x - y);
+  const found: (number | undefined)[] = wanted.map(() => undefined);
+  const order = wanted.map((_, i) => i).sort((x, y) => wanted[y]! - wanted[x]! || x - y);
+  for (const i of order) {
+    const at = free.findIndex((j) => there[j]! >= wanted[i]!);
+    if (at >= 0) found[i] = free.splice(at, 1)[0];
+  }
+  return found;
+}
+
 function findLifetimes({ nodes, outputs }: Program, limits: LayoutLimits): Map<Storage, Lifetime> {
   const lives = new Map<Storage, Lifetime>();
   nodes.forEach((node, index) => {

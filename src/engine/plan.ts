@@ -24,11 +24,19 @@ export interface InputSpec {
   readonly dtype: Dtype;
 }
 
+/** A buffer of intermediates. */
+export interface Arena {
+  readonly bytes: number;
+  readonly buffer: GPUBuffer;
+}
+
 /** A recorded program. Each run uploads the inputs, replays the dispatches and reads the outputs back. */
 export interface Plan {
   readonly statistics: PlanStatistics;
   readonly program: Program;
   readonly blueprints: readonly Blueprint[];
+  /** Where its intermediates lie, borrowed ones included. */
+  readonly arenas: readonly Arena[];
   /** Host arrays of every output, in the dtype's own form. Runs may overlap; they happen in order. */
   run(inputs: Readonly<Record<string, HostArray>>): Promise<Record<string, HostArray>>;
   /** Time of each dispatch in one run: by the device's clock where it has one, else dispatch by dispatch from the host. */
@@ -46,12 +54,14 @@ export interface PlanContext extends PrepareContext {
   readonly pipelines: Pipelines;
   readonly debug: ReadonlySet<DebugSwitch>;
   readonly log: (line: string) => void;
+  readonly lent?: readonly Arena[];
 }
 
 /** Builds a plan from a traced program. `inputs` are the storages that a run fills. */
 export async function buildPlan(context: PlanContext, label: string, traced: Program, inputs: ReadonlyMap<string, Tensor>): Promise<Plan> {
   const { device, pipelines, debug, log } = context;
-  const prepared = preparePlan(context, label, traced, inputs);
+  const { lent = [] } = context;
+  const prepared = preparePlan({ ...context, borrowed: lent.map(({ bytes }) => bytes) }, label, traced, inputs);
   const { program, layout, blueprints: chosen, cuts } = prepared;
   const compiled = await Promise.all(program.nodes.map((node, i) => (node.kind === "dispatch" ? pipelines.get(node.kernel, chosen[i]!) : undefined)));
 
@@ -66,7 +76,7 @@ export async function buildPlan(context: PlanContext, label: string, traced: Pro
   const storageUsage = BUFFER_USAGE.storage | BUFFER_USAGE.copySrc | BUFFER_USAGE.copyDst;
 
   const built = await device.guard(`plan ${label}`, () => {
-    const arenas = layout.arenas.map((bytes, i) => make("activations", `arena ${i}`, bytes, storageUsage));
+    const arenas = layout.arenas.map((bytes, i): Arena => lent[prepared.borrows[i] ?? -1] ?? { bytes, buffer: make("activations", `arena ${i}`, bytes, storageUsage) });
     const held = new Map<Storage, GPUBuffer>();
     const constants = [...program.nodes.flatMap((node) => accessesOf(node).reads), ...program.outputs.values()];
     for (const [name, tensor] of inputs) held.set(tensor.storage, make("inputs", `input ${name}`, storageBytes(tensor.dtype, tensor.storage.count), storageUsage));
@@ -80,7 +90,7 @@ export async function buildPlan(context: PlanContext, label: string, traced: Pro
       const size = storageBytes(storage.dtype, storage.count);
       if (storage.state) return { buffer: storage.state.buffer.buffer, offset: storage.state.offset * bytesOf(storage.dtype), size };
       const slot = layout.slots.get(storage);
-      const buffer = slot ? arenas[slot.arena] : held.get(storage);
+      const buffer = slot ? arenas[slot.arena]?.buffer : held.get(storage);
       if (!buffer) throw new DeviceError(`plan ${label}: ${storage.name} is read before anything writes it`);
       return { buffer, offset: slot?.offset ?? 0, size };
     };
@@ -108,7 +118,7 @@ export async function buildPlan(context: PlanContext, label: string, traced: Pro
     });
     device.gpu.queue.writeBuffer(uniforms, 0, packed);
     const outputs = new Map([...program.outputs].map(([name, storage]) => [name, { storage, range: rangeOf(storage) }] as const));
-    return { steps, outputs, rangeOf, held };
+    return { steps, outputs, rangeOf, held, arenas };
   }).catch((cause: unknown) => {
     for (const buffer of own) device.destroyBuffer(buffer);
     throw cause;
@@ -157,6 +167,7 @@ export async function buildPlan(context: PlanContext, label: string, traced: Pro
     statistics,
     program,
     blueprints: chosen.filter((b) => b !== undefined),
+    arenas: built.arenas,
     async run(values) {
       if (stepping) return runInSteps(values);
       upload(values);

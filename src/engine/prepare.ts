@@ -5,7 +5,7 @@ import type { TuningTable } from "../kernel/tuning.ts";
 import { cutGrid, type Piece } from "./cut.ts";
 import { identifyDevice, type Device, type Purpose } from "./device.ts";
 import { OverBudget, Unavailable, formatBytes } from "./errors.ts";
-import { layOut, type MemoryLayout } from "./layout.ts";
+import { borrowArenas, layOut, type MemoryLayout } from "./layout.ts";
 import { describeNode, optimise, type PassReport } from "./passes.ts";
 import { recompute } from "./recompute.ts";
 import { accessesOf, bytesMoved, flopsOf, type Dispatch, type Node, type Program, type Storage, type Tensor } from "./trace.ts";
@@ -33,12 +33,16 @@ export interface PrepareContext {
   readonly tuning?: TuningTable;
   /** Bytes that the plan's buffers may take, all purposes together. */
   readonly memory?: number;
+  /** Bytes of another plan's arenas, which this one may use as its own. */
+  readonly borrowed?: readonly number[];
 }
 
 export interface Prepared {
   readonly program: Program;
   readonly reports: readonly PassReport[];
   readonly layout: MemoryLayout;
+  /** Of each arena, which of the borrowed ones it is; undefined for an arena of the plan's own. */
+  readonly borrows: readonly (number | undefined)[];
   /** Of each node; undefined for copies. */
   readonly blueprints: readonly (Blueprint | undefined)[];
   readonly tuned: number;
@@ -86,7 +90,7 @@ export function uniformsOf(pieces: number): number {
  * Throws Unavailable where the device binds no buffer of a tensor's size, OverBudget where recomputation does not help enough.
  */
 export function preparePlan(context: PrepareContext, label: string, traced: Program, inputs: ReadonlyMap<string, Tensor>): Prepared {
-  const { device, memory } = context;
+  const { device, memory, borrowed = [] } = context;
   const { limits } = device.fingerprint;
   const optimised = optimise(traced);
   checkBindings(label, optimised.program, limits["maxStorageBufferBindingSize"] ?? 0);
@@ -110,29 +114,37 @@ export function preparePlan(context: PrepareContext, label: string, traced: Prog
   if (memory !== undefined) {
     // No node runs more than twice, so its uniforms take at most twice as much.
     const others = Object.values(fixed).reduce((sum, bytes) => sum + bytes, 2 * uniformsOf(piecesOf(cuts)));
-    if (layout.arenaBytes > memory - others) {
+    const own = ownArenas(layout, borrowArenas(layout.arenas, borrowed));
+    if (own > memory - others) {
       const found = recompute(program, { budget: memory - others, limits: space, seconds });
-      if (!found.fits) throw new OverBudget(`plan ${label}`, memory, found.layout.arenaBytes + others);
+      if (!found.fits) throw new OverBudget(`plan ${label}`, memory, Math.min(own, found.layout.arenaBytes) + others);
       ({ program, layout } = found);
       reports = [...reports, found.report];
       cuts = cutsOf(program);
     }
   }
   const chosen = program.nodes.map(choice);
+  const borrows = borrowArenas(layout.arenas, borrowed);
   return {
     program,
     reports,
     layout,
+    borrows,
     blueprints: chosen.map((one) => one?.blueprint),
     tuned: chosen.filter((one) => one?.from === "tuned").length,
     pinned: chosen.filter((one) => one?.from === "pinned").length,
     cuts,
-    bytes: { activations: layout.arenaBytes, ...fixed, uniforms: uniformsOf(piecesOf(cuts)) },
+    bytes: { activations: ownArenas(layout, borrows), ...fixed, uniforms: uniformsOf(piecesOf(cuts)) },
   };
 }
 
+/** Bytes of the arenas that are not borrowed. */
+function ownArenas({ arenas }: MemoryLayout, borrows: readonly (number | undefined)[]): number {
+  return arenas.reduce((sum, bytes, i) => sum + (borrows[i] === undefined ? bytes : 0), 0);
+}
+
 /** Numbers of a prepared plan, but for what only its bind groups tell. */
-export function summarise({ program, reports, layout, blueprints, tuned, pinned, cuts }: Prepared): Omit<PlanStatistics, "submits" | "ownBytes"> {
+export function summarise({ program, reports, layout, blueprints, tuned, pinned, cuts, bytes }: Prepared): Omit<PlanStatistics, "submits" | "ownBytes"> {
   return {
     dispatches: program.nodes.reduce((sum, node, i) => sum + (node.kind === "dispatch" ? cuts[i]!.length : 1), 0),
     pipelines: new Set(blueprints.filter((b) => b !== undefined).map(blueprintKey)).size,
@@ -140,13 +152,13 @@ export function summarise({ program, reports, layout, blueprints, tuned, pinned,
     pinned,
     flops: program.nodes.reduce((sum, node) => sum + flopsOf(node), 0),
     bytesMoved: program.nodes.reduce((sum, node) => sum + bytesMoved(node), 0),
-    memory: { tensorBytes: layout.tensorBytes, arenaBytes: layout.arenaBytes },
+    memory: { tensorBytes: layout.tensorBytes, arenaBytes: bytes.activations },
     reports,
   };
 }
 
 /** Passes, memory and dispatches as text. */
-export function describePlan(label: string, s: PlanStatistics, { program, layout, blueprints, cuts }: Prepared): string {
+export function describePlan(label: string, s: PlanStatistics, { program, borrows, blueprints, cuts }: Prepared): string {
   const lines = [`plan ${label}: ${s.dispatches} dispatches, ${s.pipelines} pipelines, ${(s.flops / 1e9).toFixed(3)} GFLOP, ${formatBytes(s.bytesMoved)} moved; ${s.tuned} dispatches tuned, ${s.pinned} pinned`];
   for (const report of s.reports) {
     const [flops, bytes] = [Math.abs(report.savedFlops) / 1e6, Math.abs(report.savedBytes)];
@@ -154,7 +166,7 @@ export function describePlan(label: string, s: PlanStatistics, { program, layout
     for (const change of report.changes) lines.push(`    ${change}`);
   }
   const share = s.memory.tensorBytes ? ((100 * s.memory.arenaBytes) / s.memory.tensorBytes).toFixed(1) : "0";
-  lines.push(`  memory: ${formatBytes(s.memory.arenaBytes)} in ${layout.arenas.length} arenas for ${formatBytes(s.memory.tensorBytes)} of tensors (${share} %)`);
+  lines.push(`  memory: ${formatBytes(s.memory.arenaBytes)} in ${borrows.filter((one) => one === undefined).length} arenas of its own and ${borrows.filter((one) => one !== undefined).length} borrowed ones for ${formatBytes(s.memory.tensorBytes)} of tensors (${share} %)`);
   program.nodes.forEach((node, i) => lines.push(`  ${blueprints[i] ? `${blueprintKey(blueprints[i])} × ${cuts[i]!.length}  ` : ""}${describeNode(node)}`));
   return lines.join("\n");
 }

@@ -19,6 +19,8 @@ export function createReadback(device: Device, label: string): Readback {
         return [];
       }
       const at = free.findIndex((entry) => entry.size >= size);
+      // One that is too small makes way for a larger one: there are never more than are read into at once.
+      if (at < 0) for (const small of free.splice(0, 1)) device.destroyBuffer(small.buffer);
       const staging = at >= 0 ? free.splice(at, 1)[0]! : { buffer: device.createBuffer("readback", `${label}: readback`, size, BUFFER_USAGE.mapRead | BUFFER_USAGE.copyDst), size };
       const encoder = device.gpu.createCommandEncoder({ label: `${label}: readback` });
       let offset = 0;

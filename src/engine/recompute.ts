@@ -22,6 +22,8 @@ export interface Recomputed {
   readonly fits: boolean;
 }
 
+/** What paths begin with of nodes that run a second time. */
+export const AGAIN = "again/";
 /** What is smaller than this share of all intermediates does not matter. */
 const SMALLEST = 1 / 20_000;
 /** From one aim to the next: each is this share of the one before. */
@@ -257,7 +259,7 @@ function keepAgain(tape: Tape, before: Uint8Array, most: number): Uint8Array {
 
 /** The program that runs a line: second makings get storages of their own. */
 function rewrite(tape: Tape, { nodes, outputs }: Program, dropped: Uint8Array, { order, at }: Line): Program {
-  const seconds = tape.storages.map((storage): Storage => ({ ...storage, name: `again/${storage.name}` }));
+  const seconds = tape.storages.map((storage): Storage => ({ ...storage, name: AGAIN + storage.name }));
   return {
     nodes: order.map((index, i): Node => {
       const node = nodes[index]!;
@@ -268,7 +270,7 @@ function rewrite(tape: Tape, { nodes, outputs }: Program, dropped: Uint8Array, {
       const of = (storage: Storage) => replaced.get(storage) ?? storage;
       if (node.kind === "copy") return { ...node, from: of(node.from) };
       const bindings = Object.fromEntries(Object.entries(node.bindings).map(([name, storage]) => [name, of(storage)]));
-      return { ...node, bindings, path: again ? `again/${node.path}` : node.path };
+      return { ...node, bindings, path: again ? AGAIN + node.path : node.path };
     }),
     outputs,
   };

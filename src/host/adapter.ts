@@ -31,6 +31,8 @@ export interface AdapterHandle {
   readonly driver: string;
   /** "cpu" for adapters that emulate a GPU in software. */
   readonly kind: "gpu" | "cpu";
+  /** Bytes that it can hold, where the host knows: the machine's, of a CPU adapter in Node. WebGPU tells nothing of GPUs. */
+  readonly memory?: number;
   /** The switches in effect: "+name" enabled, "-name" disabled. */
   readonly toggles: readonly string[];
   /** Lets the implementation go; `gpu` and `adapter` must not be used afterwards. */

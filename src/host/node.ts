@@ -1,4 +1,5 @@
 // Node as a host: WebGPU by Dawn (npm `webgpu`), on a real GPU where there is one, else on a CPU adapter.
+import { totalmem } from "node:os";
 import { EXIT_CODES, UserError, suggest } from "../errors.ts";
 import { adapterKind, adapterRank, matchesAdapter } from "./adapter.ts";
 import type { AdapterHandle, AdapterListing, AdapterOptions, CompileOnlyHandle } from "./adapter.ts";
@@ -47,12 +48,20 @@ export async function openAdapter(options: AdapterOptions = {}): Promise<Adapter
   if (listing.kind === "cpu" && wanted === undefined) {
     log(`cytonet: NO GPU FOUND, running on the CPU adapter "${listing.name}", which is far slower; --adapter or CYTONET_ADAPTER chooses another`);
   }
+  const kind = opened.adapter.info.isFallbackAdapter ? "cpu" : listing.kind;
   return handle(opened, {
     name: listing.name,
     driver: description || vendor,
-    kind: opened.adapter.info.isFallbackAdapter ? "cpu" : listing.kind,
+    kind,
+    ...(kind === "cpu" ? { memory: machineMemory() } : {}),
     toggles: [...enabled.map((name) => `+${name}`), ...disabled.map((name) => `-${name}`)],
   });
+}
+
+/** Bytes that this process may have: the machine's, or less where it was given less. */
+function machineMemory(): number {
+  const given = process.constrainedMemory?.() ?? 0;
+  return given > 0 ? Math.min(given, totalmem()) : totalmem();
 }
 
 type Open = (listing: AdapterListing) => Promise<Opened | undefined>;

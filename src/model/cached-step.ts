@@ -17,7 +17,7 @@ import { applyStep, augment, bindForTraining, createGroup, imageInputs, imageVal
 /** What runs a step on the device, in one plan or in several. */
 export interface StepRunner {
   readonly statistics: PlanStatistics;
-  readonly plans: readonly Plan[];
+  readonly plans: readonly (readonly [plan: Plan, times: number])[];
   /** `loss`, `divergence`, `anchors` and `control`, by name. */
   run(batch: HostBatch, step: number, hyper: Float32Array): Promise<Readonly<Record<string, HostArray>>>;
   timeline(batch: HostBatch, step: number, hyper: Float32Array): Promise<Timeline>;
@@ -52,37 +52,15 @@ export async function buildCachedStep(engine: Engine, config: TrainConfig, state
     for (const plan of plans) plan.dispose();
     for (const tensor of [h, dh, added.flat]) engine.free(tensor);
   };
-  const build = async (name: string, trace: Parameters<Engine["plan"]>[0], inputs: Parameters<Engine["plan"]>[1]): Promise<Plan> => {
-    const plan = await engine.plan(trace, inputs, { label: `train ${preset.name}, ${name}`, pinned });
+  const build = async (name: string, trace: Parameters<Engine["plan"]>[0], inputs: Parameters<Engine["plan"]>[1], borrow?: Plan): Promise<Plan> => {
+    const plan = await engine.plan(trace, inputs, { label: `train ${preset.name}, ${name}`, pinned, ...(borrow ? { borrow } : {}) });
     plans.push(plan);
     return plan;
   };
   const images = { ...imageInputs(config, micro), first: u32(1) };
-  const built = async () => ({
-    embed: await build(
-      "embed",
-      (x) => {
-        putRows(encode(preset, bindForTraining(state), augment(config, x), { training: true }), h, x["first"]!);
-        return {};
-      },
-      images,
-    ),
-    head: await build(
-      "head",
-      (x): Readonly<Record<string, Tensor>> => {
-        accumulate(state.gradients.flat);
-        const p = bindForTraining(state);
-        const { loss, divergence, anchors } = spatialNce(project(preset, p, h, { training: true }), { position: x["position"]!, space: x["space"]!, view: x["sample"]! }, lossOptions(config));
-        const names = [...p.masters.keys()];
-        const found = gradients(loss, [...p.masters.values(), h], lossSeed(state.control));
-        placeGradients(names, found, state.gradients);
-        const gradient = found.at(-1);
-        if (gradient) place(reshape(gradient, dh.shape), dh);
-        return { loss, divergence, anchors };
-      },
-      { position: f32(rows, 3), space: i32(rows), sample: u32(rows) },
-    ),
-    backward: await build(
+  const built = async () => {
+    // The one with the tape goes first: the others lie where it lies, because no two of them run at once.
+    const backward = await build(
       "backward",
       (x) => {
         const p = bindForTraining(state);
@@ -93,21 +71,51 @@ export async function buildCachedStep(engine: Engine, config: TrainConfig, state
         return {};
       },
       images,
-    ),
-    update: await build(
-      "update",
-      ({ hyper }) => {
-        scope("optimizer", () => applyStep(state, config, hyper!));
-        return { control: state.control };
-      },
-      { hyper: f32(HYPER_SIZE) },
-    ),
-  });
+    );
+    return {
+      backward,
+      embed: await build(
+        "embed",
+        (x) => {
+          putRows(encode(preset, bindForTraining(state), augment(config, x), { training: true }), h, x["first"]!);
+          return {};
+        },
+        images,
+        backward,
+      ),
+      head: await build(
+        "head",
+        (x): Readonly<Record<string, Tensor>> => {
+          accumulate(state.gradients.flat);
+          const p = bindForTraining(state);
+          const { loss, divergence, anchors } = spatialNce(project(preset, p, h, { training: true }), { position: x["position"]!, space: x["space"]!, view: x["sample"]! }, lossOptions(config));
+          const names = [...p.masters.keys()];
+          const found = gradients(loss, [...p.masters.values(), h], lossSeed(state.control));
+          placeGradients(names, found, state.gradients);
+          const gradient = found.at(-1);
+          if (gradient) place(reshape(gradient, dh.shape), dh);
+          return { loss, divergence, anchors };
+        },
+        { position: f32(rows, 3), space: i32(rows), sample: u32(rows) },
+        backward,
+      ),
+      update: await build(
+        "update",
+        ({ hyper }) => {
+          scope("optimizer", () => applyStep(state, config, hyper!));
+          return { control: state.control };
+        },
+        { hyper: f32(HYPER_SIZE) },
+        backward,
+      ),
+    };
+  };
   const { embed, head, backward, update } = await built().catch((cause: unknown) => {
     dispose();
     throw cause;
   });
 
+  const runs = [[embed, parts], [head, 1], [backward, parts], [update, 1]] as const;
   let waited = 0;
   /** Hands every micro-batch to `run`, one after the other; the patches of the next are read meanwhile. */
   const each = async <T>(batch: HostBatch, step: number, run: (values: Record<string, HostArray>) => Promise<T>): Promise<T[]> => {
@@ -127,8 +135,8 @@ export async function buildCachedStep(engine: Engine, config: TrainConfig, state
   const places = ({ position, space, sample }: HostBatch) => ({ position, space, sample });
 
   return {
-    plans,
-    statistics: addUp([[embed, parts], [head, 1], [backward, parts], [update, 1]]),
+    plans: runs,
+    statistics: addUp(runs),
     async run(batch, step, hyper) {
       await each(batch, step, (values) => embed.run(values));
       const losses = await head.run(places(batch));

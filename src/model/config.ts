@@ -2,6 +2,7 @@
 import type { JsonObject, Json } from "../data/json.ts";
 import { isObject } from "../data/json.ts";
 import { EXIT_CODES, UserError, suggest } from "../errors.ts";
+import { checkMemorySize } from "./memory-size.ts";
 import { presetOf, type ModelSettings } from "./presets.ts";
 
 interface Rule {
@@ -31,6 +32,7 @@ export const FIELDS = {
   steps: rule(300, "optimizer steps", between(1, 1e9, true)),
   seed: rule(1, "seed of weights, order and augmentation", between(0, 2 ** 32 - 1, true)),
   precision: rule("f32", "type of activations and weights in the model's arithmetic; masters, heads and loss are f32. f32 too where the device has no shader-f16", oneOf("f32", "f16")),
+  memory: rule(null, "most that the run takes on the device, such as \"8GiB\"; results are computed twice where they would take more; null: three quarters of a CPU adapter's, of GPUs unlimited", orNull(checkMemorySize)),
   holdOut: rule([], "brains that training never sees", names),
   "model.pool": rule(null, "convolutional presets: average over the map, or attention of a learned query; null: as the preset", orNull(oneOf("average", "attention"))),
   "model.patch": rule(null, "vit-s, vit-b, hybrid: pixels of a token's side, 16 or 32; null: 16", orNull((value) => (value === 16 || value === 32 ? undefined : "expected 16 or 32"))),
@@ -100,6 +102,7 @@ export interface TrainConfig {
   readonly steps: number;
   readonly seed: number;
   readonly precision: "f32" | "f16";
+  readonly memory: string | number | null;
   readonly holdOut: readonly string[];
   readonly model: ModelSettings;
   readonly data: { readonly patch: number; readonly pixelSizeUm: number | null; readonly intensity: "grey" | "density"; readonly normalise: "none" | "section"; readonly mean: number | null; readonly deviation: number | null };
@@ -149,7 +152,7 @@ export interface TrainConfig {
 }
 
 /** Keys that may change when a run is continued: they do not touch the steps already taken. `steps` may not: the schedule hangs on it. */
-export const FREE_ON_RESUME: readonly string[] = ["checkpoint"];
+export const FREE_ON_RESUME: readonly string[] = ["checkpoint", "memory"];
 
 /**
  * Builds a configuration from settings by dotted key, e.g. `{ "loss.tau": 0.2 }`; what is not set has its default.

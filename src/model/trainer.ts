@@ -11,6 +11,7 @@ import { createBatches, createRunSampler } from "./batches.ts";
 import { writeCard } from "./card.ts";
 import { checkpointName, loadCheckpoint, saveCheckpoint, startCheckpoints } from "./checkpoint.ts";
 import { FREE_ON_RESUME, type TrainConfig } from "./config.ts";
+import { planTraining } from "./dry-run.ts";
 import type { EncoderPlan } from "./embed.ts";
 import { precisionOn } from "./precision.ts";
 import { resolveScales } from "./objective.ts";
@@ -101,6 +102,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const places = config.validate.every === null ? undefined : choosePlaces(dataset, config, members);
   const plainConfig = toJson(config);
   const hashes = { config: hashJson(plainConfig), data: dataset.hash, model: hashJson(modelDefinition(config)) };
+  // What does not fit is told before there is a run.
+  if (config.memory !== null) await planTraining(engine, config);
 
   const resumed = options.resume
     ? await resumeRun(files, options.out, { config: plainConfig, environment: options.environment }, (state) => checkContinuation(state, { config: plainConfig, hashes, dataset: dataset.path }, FREE_ON_RESUME))

@@ -1,7 +1,8 @@
 // One optimizer step: augment → encode → project → loss → gradients → update, everything on the device, in one plan or by gradient caching.
 import type { JsonObject } from "../data/json.ts";
 import { f32, i32, u32, type Engine } from "../engine/engine.ts";
-import type { PlanStatistics } from "../engine/plan.ts";
+import { bytesOfStorage } from "../engine/passes.ts";
+import type { Plan, PlanStatistics } from "../engine/plan.ts";
 import type { Timeline } from "../engine/timing.ts";
 import { scope, sizeOf, type Tensor } from "../engine/trace.ts";
 import { EXIT_CODES, UserError } from "../errors.ts";
@@ -13,6 +14,7 @@ import { batchSizes, type HostBatch } from "./batches.ts";
 import { buildCachedStep, type StepRunner } from "./cached-step.ts";
 import type { TrainConfig } from "./config.ts";
 import { describePreset, listPinned, planEncoder, type EncoderPlan } from "./embed.ts";
+import { withinMemory } from "./memory.ts";
 import { precisionOn } from "./precision.ts";
 import { encode, presetOf, project } from "./presets.ts";
 import { scheduleAt } from "./schedule.ts";
@@ -40,6 +42,10 @@ export interface TrainingStep {
   readonly statistics: PlanStatistics;
   /** Learned values. */
   readonly parameters: number;
+  /** What a step runs, and how often. */
+  readonly plans: StepRunner["plans"];
+  /** Bytes that reading its largest tensor back takes, as for a checkpoint. */
+  readonly staging: number;
   /** JSON of [problem, blueprint] pairs: the kernels in use. */
   readonly pinned: readonly string[];
   /** Runs step `step` (from 0); it is skipped where the gradient's norm is beyond `limit`, unless that is 0. */
@@ -100,7 +106,7 @@ async function buildWholeStep(engine: Engine, config: TrainConfig, state: StepSt
     return { ...imageValues(config, part, windows, step), position, space, sample, hyper };
   };
   return {
-    plans: [plan],
+    plans: [[plan, 1]],
     statistics: plan.statistics,
     run: async (batch, step, hyper) => plan.run(await fill(batch, step, hyper)),
     timeline: async (batch, step, hyper) => plan.timeline(await fill(batch, step, hyper)),
@@ -109,15 +115,24 @@ async function buildWholeStep(engine: Engine, config: TrainConfig, state: StepSt
   };
 }
 
+/** The engine, with plans that lie where `lender` lies: what runs between steps needs no memory beside theirs. */
+function lendTo(engine: Engine, lender: Plan | undefined): Engine {
+  return { ...engine, plan: (build, inputs, options) => engine.plan(build, inputs, { ...options, ...(lender ? { borrow: lender } : {}) }) };
+}
+
 /** Builds the step of a configuration whose nulls are resolved. */
 export async function buildTrainingStep(engine: Engine, config: TrainConfig, pinned: ReadonlyMap<string, Blueprint> = new Map()): Promise<TrainingStep> {
   const state = createStepState(engine, config);
   const { weights } = state;
   const build = batchSizes(config).parts > 1 ? buildCachedStep : buildWholeStep;
-  const runner = await build(engine, config, state, pinned).catch((cause: unknown) => {
+  const staging = Math.max(...[...state.kept.values()].map(({ storage }) => bytesOfStorage(storage)));
+  const planner = withinMemory(engine, config, staging);
+  const runner = await build(planner, config, state, pinned).catch((cause: unknown) => {
     state.free();
     throw cause;
   });
+
+  const [largest] = runner.plans.map(([plan]) => plan).sort((x, y) => y.statistics.memory.arenaBytes - x.statistics.memory.arenaBytes);
 
   const read = async (tensors: Iterable<readonly [string, Tensor]>) => {
     const out = new Map<string, HostTensor>();
@@ -145,7 +160,9 @@ export async function buildTrainingStep(engine: Engine, config: TrainConfig, pin
   return {
     statistics: runner.statistics,
     parameters: weights.count,
-    pinned: [...new Set(runner.plans.flatMap(listPinned))],
+    plans: runner.plans,
+    staging,
+    pinned: [...new Set(runner.plans.flatMap(([plan]) => listPinned(plan)))],
     async run(batch, step, limit) {
       const { learningRate, hyper } = schedule(step, limit);
       const out = await runner.run(batch, step, hyper);
@@ -161,7 +178,7 @@ export async function buildTrainingStep(engine: Engine, config: TrainConfig, pin
     },
     timeline: (batch, step) => runner.timeline(batch, step, schedule(step).hyper),
     waited: () => runner.waited(),
-    encoder: (batch) => planEncoder(engine, config, weights, batch, { pinned }),
+    encoder: (batch) => planEncoder(lendTo(planner, largest), config, weights, batch, { pinned }),
     snapshot: () => read(state.kept),
     averages: async () => (state.averages ? read([...state.averages.parameters.members, ...state.averages.statistics.members]) : undefined),
     weights: () => read([...weights.parameters, ...weights.statistics]),
@@ -173,7 +190,7 @@ export async function buildTrainingStep(engine: Engine, config: TrainConfig, pin
         state.write(name, data);
       }
     },
-    describe: () => runner.plans.map((plan) => plan.describe()).join("\n"),
+    describe: () => runner.plans.map(([plan]) => plan.describe()).join("\n"),
     dispose() {
       runner.dispose();
       state.free();

@@ -36,6 +36,25 @@ test("every step is in the metrics once, with finite numbers", async () => {
   expect(lines.every(({ loss }) => Number.isFinite(loss))).toBe(true);
 });
 
+test("a dry run says what the run takes, and writes nothing; too little memory is refused before there is a run", async () => {
+  const out = join(top, "dry");
+  const dry = await runProgram(["train", dataset, "--dry-run", "--out", out, ...SETTINGS, "--memory", "1GiB", "--format", "json"]);
+  expect(dry.code, dry.stderr).toBe(0);
+  const { schema, rows, config, recomputed } = JSON.parse(dry.stdout) as { schema: string; rows: { quantity: string; value: number }[]; config: { memory: string }; recomputed: string[] };
+  expect(schema).toBe("cytonet-train-dry-run/1");
+  const of = (quantity: string) => rows.find((row) => row.quantity === quantity)?.value;
+  const parts = rows.filter(({ quantity }) => quantity.startsWith("memory: ") && !/total|budget/.test(quantity));
+  expect(of("memory: total")).toBe(parts.reduce((sum, { value }) => sum + value, 0));
+  expect(of("memory: budget")).toBe(2 ** 30);
+  expect(of("patches in a step")).toBe(4);
+  expect(of("time of a step at least")).toBeGreaterThan(0);
+  expect([config.memory, recomputed]).toEqual(["1GiB", []]);
+  const refused = await runProgram(["train", dataset, "--out", out, ...SETTINGS, "--memory", "1MiB"]);
+  expect(refused.code).toBe(78);
+  expect(refused.stderr).toMatch(/memory: 1\.00 MiB, expected at least \d+ MiB/);
+  expect(await readdir(top)).not.toContain("dry");
+});
+
 test("a run says nothing about the machine's names and paths", async () => {
   const environment = await readFile(join(whole, "environment.json"), "utf8");
   expect(environment).toMatch(/SwiftShader|llvmpipe/i);

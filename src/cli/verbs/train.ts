@@ -22,6 +22,8 @@ export interface TrainFlags extends DeviceFlags {
   readonly holdOut?: readonly string[];
   readonly batch?: number;
   readonly micro?: number;
+  readonly memory?: string;
+  readonly dryRun?: boolean;
   readonly config?: string;
   readonly set?: readonly string[];
   /** On a terminal: the view with curves; otherwise one line. */
@@ -32,8 +34,8 @@ export interface TrainFlags extends DeviceFlags {
 }
 
 /** The settings that options and --set stand for, all but --batch. Errors: UserError 2 where both name the same one. */
-export function settingsOf(flags: Pick<TrainFlags, "preset" | "steps" | "seed" | "holdOut" | "micro" | "set">): Record<string, unknown> {
-  const named = { preset: flags.preset, steps: flags.steps, seed: flags.seed, holdOut: flags.holdOut, "batch.micro": flags.micro };
+export function settingsOf(flags: Pick<TrainFlags, "preset" | "steps" | "seed" | "holdOut" | "micro" | "memory" | "set">): Record<string, unknown> {
+  const named = { preset: flags.preset, steps: flags.steps, seed: flags.seed, holdOut: flags.holdOut, "batch.micro": flags.micro, memory: flags.memory };
   const settings: Record<string, unknown> = Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined));
   for (const text of flags.set ?? []) {
     const [key, value] = parseSetting(text);
@@ -73,6 +75,10 @@ export async function runTrain(path: string, flags: TrainFlags): Promise<void> {
   const given = { ...typed, ...groupsOf(flags.batch, typed, { ...base, ...file?.settings, ...typed }) };
   const config = resolveConfig({ ...base, ...file?.settings, ...given }, (key) => (Object.hasOwn(given, key) ? undefined : file?.whereIs(key)));
   const dataset = await readDataset(nodeFiles, path);
+  if (flags.dryRun) {
+    const { formatDryRun } = await import("../dry-run.ts");
+    return emit(await withEngine(flags, (engine) => formatDryRun(engine, config, flags.format)));
+  }
   const stop = listenForStop((name) => process.stderr.write(`${name}: finishing the step and saving; once more leaves at once\n`));
   const progress = flags.live !== false && isInteractive() ? createLiveView((text) => void process.stderr.write(text), () => process.stderr.columns || 80) : createLine();
   try {
