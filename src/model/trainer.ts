@@ -103,7 +103,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const plainConfig = toJson(config);
   const hashes = { config: hashJson(plainConfig), data: dataset.hash, model: hashJson(modelDefinition(config)) };
   // What does not fit is told before there is a run.
-  if (config.memory !== null) await planTraining(engine, config);
+  await planTraining(engine, config);
 
   const resumed = options.resume
     ? await resumeRun(files, options.out, { config: plainConfig, environment: options.environment }, (state) => checkContinuation(state, { config: plainConfig, hashes, dataset: dataset.path }, FREE_ON_RESUME))

@@ -81,6 +81,12 @@ test("a step too large for the device says so and leaves nothing on it", async (
   const before = engine.device.ledger().total;
   await expect(run("large", { "data.patch": 512, "batch.groups": 512 })).rejects.toThrow(/one tensor takes .*, the device binds at most|takes .*, the device binds at most/);
   expect(engine.device.ledger().total).toBe(before);
+  // Nor is there a folder, or an old run the less.
+  expect(await files.size("large/config.json")).toBeUndefined();
+  await run("kept", { steps: 1 });
+  const small: Engine = { ...engine, device: { ...engine.device, memory: 2 ** 20 } };
+  await expect(run("kept", { steps: 2 }, { engine: small, force: true })).rejects.toMatchObject({ exitCode: 78 });
+  expect(await files.size("kept/model.safetensors")).toBeDefined();
 });
 
 test("TensorBoard gets every step of a short run, and about two hundred or more of a long one", () => {
