@@ -56,13 +56,13 @@ export const FIELDS = {
   "loss.ignoreMm": rule(null, "pairs farther than the kernel reaches and nearer than this are left out; null: none", orNull(between(0, 1e4))),
   "loss.crossSpace": rule("negative", "pairs of different reference spaces: negatives, or left out", oneOf("negative", "ignore")),
   "optimizer.name": rule("adamw", "optimizer", oneOf("adamw", "sgd", "lars")),
-  "optimizer.learningRate": rule(null, "peak learning rate; null: the preset's own for AdamW", orNull(between(0, 10))),
+  "optimizer.learningRate": rule(null, "peak learning rate; null: the preset's own for AdamW; sgd and lars want one", orNull(between(0, 10))),
   "optimizer.warmup": rule(0.05, "share of the steps in which the rate rises", between(0, 1)),
   "optimizer.schedule": rule("cosine", "how the rate goes on: cosine, linear, step (times decay at each milestone), constant", oneOf("cosine", "linear", "step", "constant")),
   "optimizer.floor": rule(0, "cosine, linear: where the rate ends, as a share of its peak", between(0, 1)),
   "optimizer.milestones": rule([0.6, 0.8], "step: shares of the steps at which the rate falls", shares),
   "optimizer.decay": rule(0.1, "step: what the rate is multiplied with there", between(0, 1)),
-  "optimizer.weightDecay": rule(0.05, "decoupled weight decay", between(0, 10)),
+  "optimizer.weightDecay": rule(0.05, "weight decay; decoupled for AdamW, for sgd and lars it joins the gradient", between(0, 10)),
   "optimizer.beta1": rule(0.9, "AdamW: decay of the first moment", between(0, 0.999999)),
   "optimizer.beta2": rule(0.999, "AdamW: decay of the second moment", between(0, 0.999999)),
   "optimizer.epsilon": rule(1e-8, "AdamW: added to the root of the second moment", between(1e-16, 1)),
@@ -190,6 +190,7 @@ export function resolveConfig(settings: Readonly<Record<string, unknown>>, where
     // Grey levels are no concentrations, and normalised sections have lost where glass is.
     if ((stain[0] !== 1 || stain[1] !== 1 || stainShift > 0) && (config.data.intensity !== "density" || config.data.normalise !== "none"))
       blame(stainShift > 0 ? "augment.stainShift" : "augment.stain", "set, expected data.intensity=density and data.normalise=none with it");
+    if (config.optimizer.name !== "adamw" && config.optimizer.learningRate === null) blame("optimizer.learningRate", `null, expected a number with optimizer.name=${config.optimizer.name}, such as ${config.optimizer.name === "sgd" ? "0.1" : "1"}: presets have rates for adamw`);
     if (config.loss.kernel === "views" && config.batch.views !== 2) blame("batch.views", `${config.batch.views}, expected 2 with loss.kernel views`);
     const patches = config.batch.groups * config.batch.groupSize;
     if (config.batch.micro !== null && patches % config.batch.micro) blame("batch.micro", `${config.batch.micro}, expected a divisor of the ${patches} patches of a batch, which are batch.groups · batch.groupSize`);

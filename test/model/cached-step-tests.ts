@@ -17,7 +17,7 @@ import { drawBatch, withoutData } from "../../src/profile/subjects.ts";
 export function testCaching(engine: () => Engine): void {
   // The first velocity of plain descent is the gradient itself. Noise is on: its counters must not see how the batch is dealt.
   const configOf = (settings: Record<string, unknown>) =>
-    withoutData(resolveConfig({ "data.patch": 32, "batch.groups": 6, "batch.groupSize": 2, steps: 10, "optimizer.name": "sgd", "optimizer.weightDecay": 0, "optimizer.clip": 1e9, "augment.noise": 1, ...settings }));
+    withoutData(resolveConfig({ "data.patch": 32, "batch.groups": 6, "batch.groupSize": 2, steps: 10, "optimizer.name": "sgd", "optimizer.learningRate": 0.1, "optimizer.weightDecay": 0, "optimizer.clip": 1e9, "augment.noise": 1, ...settings }));
 
   interface Outcome {
     readonly loss: number;
