@@ -154,6 +154,21 @@ export interface TrainConfig {
 /** Keys that may change when a run is continued: they do not touch the steps already taken. `steps` may not: the schedule hangs on it. */
 export const FREE_ON_RESUME: readonly string[] = ["checkpoint", "memory"];
 
+/** Whether a dotted key is one of these or below one. */
+export function isFreeOnResume(key: string): boolean {
+  return FREE_ON_RESUME.some((free) => key === free || key.startsWith(`${free}.`));
+}
+
+/** A run's configuration with the defaults of settings that it is too old to have; as it is where it cannot be resolved. */
+export function fillSettings(config: JsonObject): JsonObject {
+  try {
+    return JSON.parse(JSON.stringify(resolveConfig(flattenSettings(config)))) as JsonObject;
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return config;
+  }
+}
+
 /**
  * Builds a configuration from settings by dotted key, e.g. `{ "loss.tau": 0.2 }`; what is not set has its default.
  * Throws one UserError 78 that lists every unknown key and every value out of bounds.

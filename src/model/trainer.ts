@@ -10,7 +10,7 @@ import type { Blueprint } from "../kernel/blueprint.ts";
 import { createBatches, createRunSampler } from "./batches.ts";
 import { writeCard } from "./card.ts";
 import { checkpointName, loadCheckpoint, saveCheckpoint, startCheckpoints } from "./checkpoint.ts";
-import { FREE_ON_RESUME, type TrainConfig } from "./config.ts";
+import { fillSettings, FREE_ON_RESUME, type TrainConfig } from "./config.ts";
 import { planTraining } from "./dry-run.ts";
 import type { EncoderPlan } from "./embed.ts";
 import { precisionOn } from "./precision.ts";
@@ -106,7 +106,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   await planTraining(engine, config);
 
   const resumed = options.resume
-    ? await resumeRun(files, options.out, { config: plainConfig, environment: options.environment }, (state) => checkContinuation(state, { config: plainConfig, hashes, dataset: dataset.path }, FREE_ON_RESUME))
+    ? await resumeRun(files, options.out, { config: plainConfig, environment: options.environment }, (state) => checkContinuation({ ...state, config: fillSettings(state.config) }, { config: plainConfig, hashes, dataset: dataset.path }, FREE_ON_RESUME))
     : undefined;
   const run: Run = resumed?.run ?? (await createRun(files, options.out, { config: plainConfig, environment: options.environment, force: options.force ?? false }));
   const state = resumed?.checkpoint?.state;

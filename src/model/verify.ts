@@ -9,6 +9,7 @@ import { loadFloat32, type StoredTensor } from "../data/tensors.ts";
 import { EXIT_CODES, UserError } from "../errors.ts";
 import { joinPath, type Files } from "../files.ts";
 import { checkpointName, listCheckpoints } from "./checkpoint.ts";
+import { fillSettings, isFreeOnResume } from "./config.ts";
 import { describePreset } from "./embed.ts";
 import { recogniseWeights, weightsOf } from "./open-weights.ts";
 import { presetOf } from "./presets.ts";
@@ -118,10 +119,10 @@ async function verifyRun(files: Files, path: string): Promise<Verdict[]> {
   return verdicts;
 }
 
-/** Settings of checkpoints may change when a run is continued; all others are those of the run. */
+/** Settings that may change when a run is continued may be others; all else is as in the run. */
 function checkSame(run: Awaited<ReturnType<typeof readRun>>["config"] | undefined, own: Weights["config"], name: string): void {
   if (!run) return;
-  const keys = listDifferences(run, own).map(({ key }) => key).filter((key) => !key.startsWith("checkpoint."));
+  const keys = listDifferences(fillSettings(run), fillSettings(own)).map(({ key }) => key).filter((key) => !isFreeOnResume(key));
   if (keys.length > 0) throw new UserError(EXIT_CODES.badData, `${name}: ${keys.join(", ")} ${keys.length === 1 ? "is" : "are"} other than in ${RUN_FILES.config}, expected the same settings`);
 }
 

@@ -1,7 +1,8 @@
 // The configuration: defaults, all mistakes at once, round trip through the nested form.
 import { expect, test } from "vitest";
 import { UserError } from "../../src/errors.ts";
-import { FIELDS, flattenSettings, parseSetting, resolveConfig } from "../../src/model/config.ts";
+import type { JsonObject } from "../../src/data/json.ts";
+import { fillSettings, FIELDS, flattenSettings, parseSetting, resolveConfig } from "../../src/model/config.ts";
 import { PRESETS } from "../../src/model/presets.ts";
 
 const mistakes = (settings: Record<string, unknown>): UserError => {
@@ -23,6 +24,20 @@ test("every default is within its own bounds, and the nested form gives the same
 test("the learning rate is the preset's own unless it is given", () => {
   for (const [preset, { learningRate }] of Object.entries(PRESETS)) expect(resolveConfig({ preset }).optimizer.learningRate).toBe(learningRate);
   expect(resolveConfig({ "optimizer.learningRate": 0.005 }).optimizer.learningRate).toBe(0.005);
+});
+
+test("presets have no learning rate for sgd and lars: one must be given", () => {
+  for (const name of ["sgd", "lars"]) {
+    expect(mistakes({ "optimizer.name": name })).toMatchObject({ exitCode: 78, message: expect.stringMatching(/^config: optimizer\.learningRate: null, expected a number with optimizer\.name=(sgd|lars)/) });
+    expect(resolveConfig({ "optimizer.name": name, "optimizer.learningRate": 0.1 }).optimizer.learningRate).toBe(0.1);
+  }
+});
+
+test("a run's configuration of before gets the defaults of what it does not have; one that cannot be resolved stays", () => {
+  const now = JSON.parse(JSON.stringify(resolveConfig({}))) as JsonObject;
+  const { memory: _, ema: __, spike: ___, validate: ____, ...before } = now;
+  expect(fillSettings(before)).toEqual(now);
+  expect(fillSettings({ preset: "no-such" })).toEqual({ preset: "no-such" });
 });
 
 test("names all mistakes at once, with what was expected", () => {

@@ -112,6 +112,17 @@ describe("whole ones", () => {
 describe("damaged ones, and others", () => {
   const damagedIn = (verdicts: readonly Verdict[]) => verdicts.filter(({ whole }) => !whole).map(({ file, found }) => `${file}: ${found}`);
 
+  test("settings that may change at resume, and those that an older run does not have, are no damage", async () => {
+    const name = "run/model.safetensors";
+    const saved = (await files.read(name)).slice();
+    const { ema: _, ...older } = config;
+    for (const other of [{ ...config, memory: "8GiB", checkpoint: { every: 7, keep: 1 } }, older]) {
+      await files.writeAtomic(name, encodeWeights({ ...weights, config: other }));
+      expect(damagedIn(await verify(files, "run"))).toEqual([]);
+    }
+    await files.writeAtomic(name, saved);
+  });
+
   test("everything wrong in a run is found at once", async () => {
     const saved = new Map<string, Uint8Array>();
     for (const name of ["run/metrics.jsonl", `run/checkpoints/${checkpointName(2)}`, "run/model.safetensors"]) saved.set(name, (await files.read(name)).slice());
