@@ -21,7 +21,7 @@ export function memoryOf(config: Pick<TrainConfig, "memory">, device: Pick<Devic
 
 /**
  * The engine, with plans that leave room: for what is on the device already, for reading back `staging` bytes at once, and for plans to come.
- * Its `plan` throws UserError 78, which says what the least is, where that cannot be.
+ * Its `plan` throws NoRoom, a UserError 78, which says what the least is, where that cannot be.
  */
 export function withinMemory(engine: Engine, config: TrainConfig, staging: number): Engine {
   const budget = memoryOf(config, engine.device);
@@ -44,11 +44,14 @@ export function withinMemory(engine: Engine, config: TrainConfig, staging: numbe
   };
 }
 
-function refuse(config: TrainConfig, budget: number, least: number): UserError {
+/** A run that does not fit into its memory, however much is computed twice. */
+export class NoRoom extends UserError {}
+
+function refuse(config: TrainConfig, budget: number, least: number): NoRoom {
   const { groups, groupSize, views, micro } = config.batch;
   const patches = (micro ?? groups * groupSize) * views;
   const way = micro === null || micro > 1 ? ["Fewer patches at once take less: batch.micro cuts a batch into parts, with the gradient of the whole."] : [];
-  return new UserError(EXIT_CODES.config, `config: memory: ${formatBytes(budget)}, expected at least ${formatBytesUp(least)} for ${config.preset} with ${patches} patches of ${config.data.patch} px at once, however much is computed twice`, [
+  return new NoRoom(EXIT_CODES.config, `config: memory: ${formatBytes(budget)}, expected at least ${formatBytesUp(least)} for ${config.preset} with ${patches} patches of ${config.data.patch} px at once, however much is computed twice`, [
     ...way,
     "A smaller data.patch, precision f16 and a smaller preset take less, too; `cytonet train --dry-run` shows how much.",
   ]);

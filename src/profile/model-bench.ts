@@ -6,6 +6,7 @@ import type { Engine } from "../engine/engine.ts";
 import { percentile } from "../bench/statistics.ts";
 import { resolveConfig, type TrainConfig } from "../model/config.ts";
 import { countModel } from "../model/count.ts";
+import { NoRoom } from "../model/memory.ts";
 import { presetOf } from "../model/presets.ts";
 import { account } from "./accounting.ts";
 import { groupSpans, measureRoofs, type Roofs } from "./profile.ts";
@@ -125,7 +126,7 @@ async function measureLargest(engine: Engine, config: TrainConfig, mode: ModelMo
     try {
       return await measure(engine, created, batch, roofs, options);
     } catch (cause) {
-      if (!(cause instanceof OutOfMemory || cause instanceof Unavailable)) throw cause;
+      if (!(cause instanceof OutOfMemory || cause instanceof Unavailable || cause instanceof NoRoom)) throw cause;
       engine.device.assertAlive(`bench ${config.preset}`);
       reason = cause.message;
     }

@@ -161,6 +161,9 @@ describe("a plan on a device", () => {
   test("and models are benched: patches a second in timm's columns; a batch that is none is refused by itself", async () => {
     const sizes = { presets: ["tiny"], sizes: [32], precisions: ["f32"], settings: { "batch.groupSize": 4 }, runs: 2 } as const;
     const { rows, left } = await benchModels(engine(), { ...sizes, batches: [4, 6], modes: ["infer", "train"] });
+    // What the memory is too small for at any batch is a row, too.
+    const refused = await benchModels(engine(), { ...sizes, settings: { ...sizes.settings, memory: 2 ** 20 }, batches: [8], modes: ["train"] });
+    expect(refused.rows.map((row) => row.refused.train)).toEqual([expect.stringMatching(/memory: 1.00 MiB, expected at least/)]);
     expect(left).toEqual([]);
     expect(rows.map(({ modes }) => [modes.infer?.batch, modes.train?.batch])).toEqual([[4, 4], [6, undefined]]);
     expect(rows[1]!.refused.train).toMatch(/a batch of 6 patches, expected a multiple of 4/);
