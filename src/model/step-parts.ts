@@ -39,7 +39,8 @@ export interface StepState {
   readonly staged: Group;
   /** Moving averages of parameters and running statistics, where the configuration wants them. */
   readonly averages: { readonly parameters: Group; readonly statistics: Group } | undefined;
-  readonly moments: { readonly m: Tensor; readonly v: Tensor };
+  /** `v` for AdamW only. */
+  readonly moments: { readonly m: Tensor; readonly v: Tensor | undefined };
   readonly control: Tensor;
   /** Everything that decides the next step, by its name in checkpoints. */
   readonly kept: ReadonlyMap<string, Tensor>;
@@ -59,7 +60,7 @@ export function createStepState(engine: Engine, config: TrainConfig): StepState 
   const weights = createWeights(engine, describePreset(presetOf(config), config.data.patch), config.seed);
   const gradients = createGroup(engine, "gradients", weights.spec.parameters);
   const staged = createGroup(engine, "statistics.staged", weights.spec.statistics);
-  const moments = { m: engine.state("optimizer.m", weights.flat.shape), v: engine.state("optimizer.v", weights.flat.shape) };
+  const moments = { m: engine.state("optimizer.m", weights.flat.shape), v: config.optimizer.name === "adamw" ? engine.state("optimizer.v", weights.flat.shape) : undefined };
   const control = engine.state("optimizer.control", [CONTROL_SIZE]);
   const precision = precisionOn(engine, config);
   if (precision === "f16") engine.write(control, Float32Array.from({ length: CONTROL_SIZE }, (_, i) => (i === CONTROL.lossScale ? LOSS_SCALE.first : 0)));
@@ -72,7 +73,7 @@ export function createStepState(engine: Engine, config: TrainConfig): StepState 
     fill(averages.statistics);
   }
   const averaged = averages ? [...averages.parameters.members, ...averages.statistics.members].map(([name, tensor]) => [`ema.${name}`, tensor] as const) : [];
-  const kept = new Map<string, Tensor>([...weights.parameters, ...weights.statistics, ["optimizer.m", moments.m], ["optimizer.v", moments.v], ["optimizer.control", control], ...averaged]);
+  const kept = new Map<string, Tensor>([...weights.parameters, ...weights.statistics, ["optimizer.m", moments.m], ...(moments.v ? [["optimizer.v", moments.v] as const] : []), ["optimizer.control", control], ...averaged]);
   return {
     weights,
     precision,
@@ -89,7 +90,7 @@ export function createStepState(engine: Engine, config: TrainConfig): StepState 
     },
     free() {
       freeWeights(engine, weights);
-      for (const tensor of [gradients.flat, staged.flat, moments.m, moments.v, control, ...(averages ? [averages.parameters.flat, averages.statistics.flat] : [])]) engine.free(tensor);
+      for (const tensor of [gradients.flat, staged.flat, moments.m, ...(moments.v ? [moments.v] : []), control, ...(averages ? [averages.parameters.flat, averages.statistics.flat] : [])]) engine.free(tensor);
     },
   };
 }
@@ -146,7 +147,7 @@ export function placeGradients(names: readonly string[], found: readonly (Tensor
 export function applyStep({ weights, gradients, staged, averages, moments, control }: StepState, config: TrainConfig, hyper: Tensor): void {
   const shared = { parameters: weights.flat, gradients: gradients.flat, control, hyper, decayEnd: weights.decayEnd };
   gradientControl({ gradients: gradients.flat, control, hyper });
-  if (config.optimizer.name === "adamw") adamw({ ...shared, ...moments });
+  if (moments.v) adamw({ ...shared, m: moments.m, v: moments.v });
   else if (config.optimizer.name === "sgd") sgd({ ...shared, velocity: moments.m });
   else lars({ ...shared, velocity: moments.m, trust: config.optimizer.trust, tensors: [...weights.parameters.values()].map(({ storage }) => ({ first: storage.state!.offset, count: storage.count })) });
   if (weights.flatStatistics) settle({ staged: staged.flat, settled: weights.flatStatistics, control });
