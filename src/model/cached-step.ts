@@ -154,7 +154,7 @@ export async function buildCachedStep(engine: Engine, config: TrainConfig, state
   };
 }
 
-/** One plan of a whole step: its statistics are those of several, run so often. Memory adds up, because each plan has its own. */
+/** One plan of a whole step: its statistics are those of several, run so often. Memory adds up, because each counts what is its own, without the arenas that it borrows. */
 function addUp(plans: readonly (readonly [plan: Plan, times: number])[]): PlanStatistics {
   const sum = (of: (statistics: PlanStatistics) => number, once = false) => plans.reduce((total, [plan, times]) => total + of(plan.statistics) * (once ? 1 : times), 0);
   return {

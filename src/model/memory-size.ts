@@ -1,4 +1,4 @@
-// Amounts of memory as people write them: 8GiB, 512 MiB, 8e9.
+// Amounts of memory as people write them: 8GiB, 512 MiB, 6.5GB.
 
 const UNITS: Readonly<Record<string, number>> = { b: 1, kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30, tib: 2 ** 40, kb: 1e3, mb: 1e6, gb: 1e9, tb: 1e12 };
 
