@@ -1,5 +1,6 @@
 // out = softmax(q kᵀ · scale) v for f16 with subgroup matrices (see lib/matrix-heads), sums and exponentials in f32. Matrices cannot be
-// rescaled where they are: one pass over the keys gives the log-sum-exp of each row, a second one the weights and their sums. d in 32s.
+// rescaled where they are: one pass over the keys gives the highest score and the sum of each row, a second one the weights, which the highest
+// alone scales (as halves, shares of many keys would vanish), and their sums. d in 32s.
 //#params
 alias Elem = f32;
 const D8 = 8u;                                                      // columns, in eights
@@ -18,6 +19,8 @@ struct Uniforms { origin: vec3u, b: u32, h: u32, n: u32, m: u32, d: u32, scale: 
 @group(0) @binding(4) var<storage, read_write> out: array<Elem8>;   // [b, n, h, d]
 @group(0) @binding(5) var<storage, read_write> lse: array<f32>;     // [b, h, n]
 
+var<workgroup> wholes: array<f32, ROWS>;                            // sums of the weights of each row
+
 struct Task { wg: vec3u, first: u32 }                               // head, batch, and the first row
 
 fn queryAt(wg: vec3u, i: u32, c8: u32) -> u32 { return ((wg.z * u.n + min(i, u.n - 1u)) * u.h + wg.y) * D8 + c8; }
@@ -29,7 +32,7 @@ fn streamedAt(task: Task, operand: u32, row: u32, c8: u32) -> vec4u {
   return v[keyAt(task.wg, row, c8)];
 }
 fn finish(task: Task, which: u32, row: u32, c8: u32, x: vec4f, y: vec4f) {
-  if (task.first + row < u.n) { out[queryAt(task.wg, task.first + row, c8)] = pack8(x, y); }
+  if (task.first + row < u.n) { out[queryAt(task.wg, task.first + row, c8)] = pack8(x / wholes[row], y / wholes[row]); }
 }
 
 // Stands for minus infinity, which WGSL may assume absent.
@@ -75,9 +78,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
     let one = staged[SCORES + rowOf(t) * SHARERS + i];
     whole += bitcast<f32>(one.y) * exp(bitcast<f32>(one.x) - highest);
   }
-  let shift = highest + log(whole);
   let row = wg.x * ROWS + rowOf(t);
-  if (t % SHARERS == 0u && row < u.n) { lse[(wg.z * u.h + wg.y) * u.n + row] = shift; }
+  if (t % SHARERS == 0u) { wholes[rowOf(t)] = whole; }
+  if (t % SHARERS == 0u && row < u.n) { lse[(wg.z * u.h + wg.y) * u.n + row] = highest + log(whole); }
   var sums: Sums;
   for (var j = 0u; j < u.m; j += STEP) {
     workgroupBarrier();                                             // all have read what lies there
@@ -89,7 +92,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
     storeScores(subgroup, SCORES, &products);
     workgroupBarrier();
     var p = scoresOf(t, SCORES);
-    for (var i = 0u; i < PER; i++) { p[i] = select(vec4f(0.0), exp(p[i] * u.scale - shift), j + columnOf(t, i) < vec4u(u.m)); }
+    for (var i = 0u; i < PER; i++) { p[i] = select(vec4f(0.0), exp(p[i] * u.scale - highest), j + columnOf(t, i) < vec4u(u.m)); }
     workgroupBarrier();                                             // all have read their scores
     storeWeights(t, SCORES, p);
     workgroupBarrier();

@@ -52,7 +52,7 @@ export function matrixHeads(source: string, rows: "n" | "m", kept: 1 | 2) {
     legal: ({ d }: Head, { workgroupMemory, invocations }: Traits, _: ReadonlySet<string>, constant: Constants) => {
       const [height, step] = [constant("ROWS"), constant("STEP")];
       const vectors = (kept * height + 2 * step) * (d / 8 + 1) + kept * height * (step / 4 + 1);
-      return d % 32 === 0 && d <= MAX_HEAD && 16 * vectors <= workgroupMemory && (height / 16) * constant("SG") <= invocations;
+      return d % 32 === 0 && d <= MAX_HEAD && 16 * vectors + 4 * height <= workgroupMemory && (height / 16) * constant("SG") <= invocations;
     },
   } as const;
   const D8 = ({ d }: Head) => Math.max(4, Math.ceil(d / 8));

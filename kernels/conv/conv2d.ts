@@ -130,8 +130,10 @@ export const conv2d = defineKernel({
   cases: {
     ...RAGGED_PROBLEMS,
     "bias relu residual": { numbers: convProblem({ image: [7, 6], filter: [3, 3], channels: [8, 12], padding: 1 }), flags: ["bias", "relu", "residual"] },
-    "bias gelu": { numbers: convProblem({ image: [9, 9], filter: [4, 4], channels: [4, 20], stride: [4, 4], padding: [0, 3, 0, 3] }), flags: ["bias", "gelu"] },
-    silu: { numbers: convProblem({ image: [5, 7], filter: [3, 1], channels: [3, 8], padding: 1 }), flags: ["silu"] },
+    "bias gelu": { numbers: convProblem({ image: [9, 9], filter: [4, 4], channels: [8, 24], stride: [4, 4], padding: [0, 3, 0, 3] }), flags: ["bias", "gelu"] },
+    silu: { numbers: convProblem({ image: [5, 7], filter: [3, 1], channels: [8, 16], padding: 1 }), flags: ["silu"] },
+    "depthwise silu": { numbers: convProblem({ image: [5, 9], filter: [3, 3], channels: [1, 1], groups: 8, padding: 1 }), flags: ["silu"] },
+    "depthwise bias gelu": { numbers: convProblem({ image: [5, 9], filter: [3, 3], channels: [1, 1], groups: 8, padding: 1 }), flags: ["bias", "gelu"] },
     "depthwise bias relu residual": { numbers: convProblem({ image: [6, 5], filter: [3, 3], channels: [1, 1], groups: 8, padding: 1 }), flags: ["bias", "relu", "residual"] },
     "several tiles": { numbers: convProblem({ b: 2, image: [9, 11], filter: [3, 3], channels: [20, 68], padding: 1 }) },
     "eights in groups and a rest, bias relu residual": { numbers: convProblem({ b: 2, image: [9, 7], filter: [3, 2], channels: [24, 40], groups: 2, stride: [2, 1], dilation: [1, 2], padding: 1 }), flags: ["bias", "relu", "residual"] },

@@ -54,10 +54,10 @@ export function listChecks(kernel: Kernel, options: ListOptions = {}): CheckCase
         .map(([name, { numbers, flags = [] }]): CheckCase => ({ kernel, variant, dtype, flags, numbers, seed, name }))
         .filter((check) => isSmall(check, MAX_REFERENCE_FLOPS, MAX_ELEMENTS));
       const isFirst = dtype === (kernel.variants[variant]!.dtypes ?? kernel.dtypes)[0];
-      // Of what is minor, as many forms as have every flag in the first type, and the fullest in the others: the template is the same.
-      const forms = byForm(small);
+      // Of what is minor, as many forms as have every flag in the first type, and the emptiest and the fullest in the others: the template is the same, but for conversions.
+      const forms = byForm(small).filter((form) => !ragged || traits === undefined || form.some((check) => isTaken(check, traits)) || drawShapes(form, traits, 1).length > 0);
       const minor = ragged && traits !== undefined && isMinor(kernel, variant, dtype, traits);
-      const declared = minor ? (isFirst ? coverFlags(forms) : forms.slice(-1)).flat() : small;
+      const declared = minor ? (isFirst ? coverFlags(forms) : forms.filter((_, i) => i === 0 || i === forms.length - 1)).flat() : small;
       // Fewer forms with more shapes each.
       const draws = Math.round((DRAWS * forms.length) / Math.max(1, byForm(declared).length));
       const own: CheckCase[] = [];
@@ -190,22 +190,29 @@ function drawSize(random: RandomStream, most: number): number {
   return Math.floor(Math.exp(random.uniform() * Math.log(most)));
 }
 
-/** The other values of each tunable constant, which a tuner may choose: in the smallest form, with a declared and two drawn shapes. */
+/** The other values of each tunable constant, which a tuner may choose, and the sets that the kernel itself chooses: in the smallest form, with a declared and two drawn shapes. */
 function otherConstants(declared: readonly CheckCase[], traits: Traits): CheckCase[] {
   const [first] = declared;
   if (!first) return [];
   const { kernel, variant, dtype } = first;
   const constant = constantsOf(kernel, { kernel: kernel.name, variant, dtype, flags: [], constants: {} });
-  return Object.entries(kernel.variants[variant]?.params ?? {}).flatMap(([name, values]) =>
-    values
-      .filter((value) => value !== constant(name))
-      .flatMap((value) => {
-        const params = { [name]: value };
-        const plain = byForm(declared.map((check) => ({ ...check, params })))[0] ?? [];
-        const last = plain.filter((check) => isTaken(check, traits)).slice(-1);
-        return [...last, ...drawShapes(last, traits).slice(0, 2)];
-      }),
-  );
+  const single = Object.entries(kernel.variants[variant]?.params ?? {}).flatMap(([name, values]) => values.filter((value) => value !== constant(name)).map((value) => ({ [name]: value })));
+  return [...single, ...chosenTogether(kernel, variant, dtype, traits)].flatMap((params) => {
+    const plain = byForm(declared.map((check) => ({ ...check, params })))[0] ?? [];
+    const last = plain.filter((check) => isTaken(check, traits)).slice(-1);
+    return [...last, ...drawShapes(last, traits).slice(0, 2)];
+  });
+}
+
+/** Sets of several constants that the kernel chooses together for one of its cases, on processors or GPUs; of a stand-in, those of what it stands in for. */
+function chosenTogether(kernel: Kernel, variant: string, dtype: CheckCase["dtype"], traits: Traits): Readonly<Record<string, number>>[] {
+  const name = kernel.variants[variant]?.standsInFor ?? variant;
+  const sets = new Map<string, Readonly<Record<string, number>>>();
+  for (const { numbers, flags = [] } of Object.values(kernel.cases))
+    for (const barriers of ["cheap", "dear"] as const)
+      for (const { variant: chosen, params = {} } of kernel.choose(completeNumbers(kernel, numbers), { ...traits, barriers }, new Set(flags), dtype))
+        if (chosen === name && Object.keys(params).length > 1) sets.set(JSON.stringify(params), params);
+  return [...sets.values()];
 }
 
 /** One case of each template with barriers and shapes drawn from it, with the invocations of its workgroups in other places. */

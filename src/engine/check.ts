@@ -162,11 +162,12 @@ function recall(check: CheckCase): Recalled {
   const inputs = makeInputs(check);
   let results: Evaluated | undefined;
   const made: Recalled = { kernel, inputs, results: () => (results ??= evaluate(check, inputs)) };
-  keptValues += activeArgs(kernel, new Set(flags)).reduce((sum, { arg }) => sum + (arg.access === "read" ? 1 : 3) * elementCount(arg, completeNumbers(kernel, numbers)), 0);
-  if (keptValues > KEPT_VALUES) {
+  const values = activeArgs(kernel, new Set(flags)).reduce((sum, { arg }) => sum + (arg.access === "read" ? 1 : 3) * elementCount(arg, completeNumbers(kernel, numbers)), 0);
+  if (keptValues + values > KEPT_VALUES) {
     kept.clear();
     keptValues = 0;
   }
+  keptValues += values;
   kept.set(key, made);
   return made;
 }

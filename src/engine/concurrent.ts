@@ -31,15 +31,11 @@ export async function runConcurrently<T, R>(items: readonly T[], limit: number, 
  */
 export async function shareOut<T, R, W>(units: readonly (readonly T[])[], workers: readonly W[], limit: number, run: (worker: W, item: T) => Promise<R>, take: (result: R, item: T) => void): Promise<void> {
   let next = 0;
-  let failed = false;
+  let failed: { readonly error: unknown } | undefined;
   const work = async (worker: W): Promise<void> => {
-    for (let unit = units[next++]; unit !== undefined && !failed; unit = units[next++])
-      await runConcurrently(unit, limit, (item) => (failed ? Promise.reject(new Error("given up")) : run(worker, item)), take).catch((error: unknown) => {
-        failed = true;
-        throw error;
-      });
+    for (let unit = units[next++]; unit !== undefined && failed === undefined; unit = units[next++])
+      await runConcurrently(unit, limit, (item) => (failed ? Promise.reject(failed.error) : run(worker, item)), take).catch((error: unknown) => void (failed ??= { error }));
   };
-  const ends = await Promise.allSettled(workers.map(work));
-  const error = ends.find((end) => end.status === "rejected");
-  if (error) throw error.reason;
+  await Promise.all(workers.map(work));
+  if (failed) throw (failed as { readonly error: unknown }).error;
 }

@@ -155,7 +155,7 @@ function findRaces(code: string): { readonly before: Access; readonly after: Acc
       if (statement.kind === "simple") {
         if (statement.tokens[0]?.text === "return") {
           now = evaluate(statement.tokens, now, scope, guards, depth);
-          some ||= guards.length > 0;
+          if (depth === 0) some ||= guards.length > 0;
           return depth === 0 ? new Map() : now;
         }
         now = simple(statement.tokens, now, scope, guards, depth);

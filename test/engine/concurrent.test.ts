@@ -43,4 +43,7 @@ test("the first error ends all workers, and is what is thrown", async () => {
   const units = Array.from({ length: 50 }, (_, i) => [i]);
   await expect(shareOut(units, ["left", "right"], 1, run, () => undefined)).rejects.toThrow("one fails");
   expect(begun.length).toBeLessThan(10);
+  // Also where the other worker is in the middle of a long unit.
+  const long = Array.from({ length: 50 }, (_, i) => 100 + i);
+  await expect(shareOut([long, [1]], ["left", "right"], 2, run, () => undefined)).rejects.toThrow("one fails");
 });

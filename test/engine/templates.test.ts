@@ -4,6 +4,7 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as catalogue from "../../kernels/index.ts";
 import { libraries } from "../../kernels/lib/index.ts";
+import { listChecks } from "../../src/engine/check.ts";
 import { openNullAdapter } from "../../src/host/node.ts";
 import { blueprintKey, chooseBlueprint, librariesOf, type Problem, tryVariant } from "../../src/kernel/blueprint.ts";
 import type { Kernel, Traits } from "../../src/kernel/define.ts";
@@ -84,6 +85,21 @@ test("every form of what multiplies subgroup matrices compiles, and stand-ins ar
     }
   }
   expect([...compiled]).toEqual(expect.arrayContaining(["matmul.matrix f16 +bias+residual+silu+ta+tb BM=128 BN=128 SG=32", "conv2d.matrix f16 +bias+relu+residual BM=128 BN=128 SG=32", "conv2d_dx.matrix f16 BM=128 BN=128 SG=32", "conv2d_dw.matrix f16 BM=128 BN=128 SG=32", "attention.matrix f16 D8=16 SG=32", "attention-dq.matrix f16 D8=8 ROWS=64 SG=32", "attention-dkv.matrix f16 D8=8 ROWS=64 SG=32"]));
+});
+
+test("what a check runs has every flag of every variant", () => {
+  // Eight lanes as lavapipe has them, and whole subgroup matrices: between them they take all variants.
+  const wide: Traits = { ...MATRICES, features: new Set([...MATRICES.features]), subgroupMin: 8, subgroupMax: 8, barriers: "dear", matrices: [] };
+  const missing: string[] = [];
+  for (const kernel of kernels as readonly Kernel[]) {
+    const run = new Set<string>();
+    for (const traits of [wide, MATRICES])
+      for (const { variant, dtype, flags, numbers, params = {} } of listChecks(kernel, { ragged: true, traits }))
+        if ("blueprint" in tryVariant({ kernel, numbers: completeNumbers(kernel, numbers), flags: new Set(flags), dtype }, traits, variant, params)) for (const flag of flags) run.add(`${variant} +${flag}`);
+    for (const [variant, { source }] of Object.entries(kernel.variants))
+      for (const flag of kernel.flags) if (new RegExp(`//#if !?${flag}\\b`).test(source) && !run.has(`${variant} +${flag}`)) missing.push(`${kernel.name}.${variant} +${flag}`);
+  }
+  expect(missing).toEqual([]);
 });
 
 test("every template has an owner", () => {

@@ -7,7 +7,7 @@ import type { Engine } from "../../engine/engine.ts";
 import { EXIT_CODES, UserError } from "../../errors.ts";
 import type { CheckMode, Format } from "../arguments.ts";
 import { listForward, listTasks, printAgain, selectByName, type Task } from "../check-tasks.ts";
-import { listenForStop, withEngines, type DeviceFlags, type Stop } from "../device.ts";
+import { listenForStop, withEngine, withEngines, type DeviceFlags, type Stop } from "../device.ts";
 import { checkOutput, emit, formatRows, type Row } from "../output.ts";
 import { createProgress, formatSeconds, type ProgressLine } from "../progress.ts";
 
@@ -30,7 +30,9 @@ export async function runChecks(pattern: string | undefined, flags: CheckFlags):
   const stop = listenForStop(() => process.stderr.write("stopping; what has been run is reported\n"));
   const progress = createProgress();
   try {
-    const report = await withEngines(flags, async (engine, engines): Promise<Report> => {
+    // What streams comes in its order, and a case or a list is one device's work.
+    const open = only === undefined && (mode === "test" || mode === "forward" || mode === "gradient") && !(flags.format === "jsonl" && flags.output === undefined) ? withEngines : withOneEngine;
+    const report = await open(flags, async (engine, engines): Promise<Report> => {
       const { fingerprint, traits } = engine.device;
       if (mode === "support") return reportSupport(selection.kernels.flatMap((kernel) => listSupport(kernel, traits)), fingerprint);
       if (mode === "accuracy") {
@@ -52,6 +54,8 @@ export async function runChecks(pattern: string | undefined, flags: CheckFlags):
     stop.dispose();
   }
 }
+
+const withOneEngine: typeof withEngines = (flags, body) => withEngine(flags, (engine) => body(engine, [engine]));
 
 /** What is printed at the end: data, lines for people, and whether something failed. */
 interface Report {
@@ -82,8 +86,7 @@ async function runTasks(engines: readonly Engine[], device: Fingerprint, tasks: 
     return task.run(engine);
   };
   try {
-    // What streams comes in its order.
-    await shareOut(unitsOf(tasks), streams ? engines.slice(0, 1) : engines, IN_FLIGHT, run, (result, task) => {
+    await shareOut(unitsOf(tasks), engines, IN_FLIGHT, run, (result, task) => {
       tallies[task.kind][result.status]++;
       if (result.status === "failed") progress.note(`FAILED ${result.id}\n  ${result.reason ?? ""}\n  again: ${printAgain(task.id)}`);
       const row: Row = { kind: task.kind, check: result.id, status: result.status, error: shorten(result.worst), ulps: shorten(result.ulps), reason: result.reason ?? null };
