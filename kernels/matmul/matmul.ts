@@ -137,7 +137,7 @@ export const matmul = defineKernel({
     "tiles and a rest, bias silu residual": { numbers: { batchA: 1, batchB: 1, m: 34, n: 68, k: 68 }, flags: ["bias", "silu", "residual"] },
     "tiles and a rest of transposed a": { numbers: { batchA: 2, batchB: 2, m: 136, n: 72, k: 37 }, flags: ["ta"] },
     "tiles and a rest of transposed b": { numbers: { batchA: 2, batchB: 1, m: 77, n: 136, k: 48 }, flags: ["tb", "gelu"] },
-    "tiles and a rest, both transposed": { numbers: { batchA: 1, batchB: 2, m: 68, n: 140, k: 20 }, flags: ["ta", "tb", "relu"] },
+    "tiles and a rest, both transposed": { numbers: { batchA: 1, batchB: 2, m: 72, n: 136, k: 24 }, flags: ["ta", "tb", "relu"] },
     "tiles of eights and a rest": { numbers: { batchA: 2, batchB: 1, m: 72, n: 136, k: 72 }, flags: ["ta", "tb", "bias", "silu", "residual"] },
     "a row": { numbers: { batchA: 1, batchB: 1, m: 1, n: 256, k: 64 } },
     "1024³": { numbers: { batchA: 1, batchB: 1, m: 1024, n: 1024, k: 1024 }, bench: true },

@@ -37,10 +37,10 @@ const bytesOf = async (path: string) => Buffer.from(await files.read(path)).toSt
 describe.each(["tiny", "vit-tiny"])("%s", (preset) => {
   test("learns: the loss comes nearer to its floor", async () => {
     const divergences: number[] = [];
-    await run(`learn-${preset}`, { preset, steps: 60, "optimizer.learningRate": 3e-3, "batch.groups": 8 }, { onProgress: ({ metrics }) => divergences.push(metrics.divergence) });
+    await run(`learn-${preset}`, { preset, steps: 40, "optimizer.learningRate": 3e-3, "batch.groups": 8 }, { onProgress: ({ metrics }) => divergences.push(metrics.divergence) });
     const mean = (part: readonly number[]) => part.reduce((a, b) => a + b, 0) / part.length;
     expect(divergences.every(Number.isFinite)).toBe(true);
-    expect(mean(divergences.slice(-15))).toBeLessThan(mean(divergences.slice(0, 5)));
+    expect(mean(divergences.slice(-10))).toBeLessThan(mean(divergences.slice(0, 5)));
   });
 
   test("two runs give the same bytes, and one that was stopped and resumed gives them too", async () => {
