@@ -88,6 +88,26 @@ function parse(text: string): number {
   return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : NaN;
 }
 
+/** What `--resume` takes: `must`, which is meant where it stands alone, wants a run to be there; `auto` begins one where there is none. */
+export const RESUME_MODES = ["auto", "must"] as const;
+export type ResumeMode = (typeof RESUME_MODES)[number];
+
+/**
+ * The command line with `--resume` joined to its word, and to `must` where none of its words follows: commander would take whatever follows, the
+ * dataset too. What comes after `--` stays as it is.
+ */
+export function joinResume(args: readonly string[]): string[] {
+  const end = args.indexOf("--");
+  const joined: string[] = [];
+  for (let i = 0; i < args.length; i++) {
+    const [word = "", next] = args.slice(i, i + 2);
+    if (word !== "--resume" || (end >= 0 && i > end)) joined.push(word);
+    else if (RESUME_MODES.some((mode) => mode === next)) joined.push(`${word}=${args[++i]}`);
+    else joined.push(`${word}=must`);
+  }
+  return joined;
+}
+
 /** Collects an option that may be given several times. */
 export function collect(text: string, before: readonly string[] | undefined): readonly string[] {
   return [...(before ?? []), text];

@@ -1,7 +1,7 @@
 // The verbs as people see them: examples, arguments, options. What a verb does is loaded when it runs, so that help answers at once.
 import { Option, type Command } from "commander";
 import { EXIT_CODES, UserError } from "../errors.ts";
-import { CHECK_MODES, FORMATS, collect, oneOf, listOf, memorySize, numberWithin, positiveNumber, share, wholeNumber, wholeNumbers, type CheckMode, type Format } from "./arguments.ts";
+import { CHECK_MODES, FORMATS, RESUME_MODES, collect, oneOf, listOf, memorySize, numberWithin, positiveNumber, share, wholeNumber, wholeNumbers, type CheckMode, type Format } from "./arguments.ts";
 import type { BenchFlags, CompareFlags } from "./verbs/bench.ts";
 import type { BenchModelFlags } from "./verbs/bench-model.ts";
 import type { CheckFlags } from "./verbs/check.ts";
@@ -123,6 +123,7 @@ export function addVerbs(program: Command): void {
         "cytonet train brains --config run.yaml --set loss.tau=0.2 --out runs/third",
         "cytonet train brains --preset r50 --set data.patch=2048 --batch 64 --micro 2 --memory 8GiB --dry-run",
         "cytonet train brains --out runs/first --resume",
+        "cytonet train brains --config run.yaml --out runs/third --resume auto",
       ])
         .argument("<dataset>", "folder that `cytonet import` made, see docs/dataset.md")
         .option("--out <run>", "the run's folder; the final weights are RUN/model.safetensors (required)")
@@ -137,7 +138,7 @@ export function addVerbs(program: Command): void {
         .option("--config <file>", "settings in YAML or JSON; options and --set go before what it says")
         .option("--set <key=value>", "any other setting, see `cytonet --help settings`; may be repeated", collect)
         .option("--no-live", "on a terminal: one line of progress instead of the view with curves")
-        .option("--resume", "continue the run that is there from its last checkpoint")
+        .option("--resume [auto]", "continue the run that is there from its last checkpoint; with auto begin one where there is none, so that a job may always say the same", oneOf("--resume", RESUME_MODES))
         .option("--force", "replace the run that is there"),
     ),
   ).action(async (dataset: string, flags: Optional<TrainFlags, "out">) => (await import("./verbs/train.ts")).runTrain(dataset, { ...flags, out: flags.dryRun && !flags.resume ? (flags.out ?? "") : need("train", "--out RUN", flags.out) }));

@@ -21,7 +21,7 @@ interface Verb {
 
 function listVerbs(program: Command): Verb[] {
   const describe = (options: readonly Option[]) =>
-    options.map(({ long, description, required, optional }) => ({ flag: long ?? "", description, takesValue: required || optional }));
+    options.map(({ long, description, required }) => ({ flag: long ?? "", description, takesValue: required }));
   return program.commands.map((command) => ({
     name: command.name(),
     description: command.description(),

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { EXIT_CODES, UserError, suggest } from "../errors.ts";
 import { VERSION } from "../version.ts";
+import { joinResume } from "./arguments.ts";
 import { addVerbs, formatExamples } from "./commands.ts";
 import { TOPICS } from "./help.ts";
 
@@ -48,7 +49,7 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
       process.stdout.write(await describeTopic(program, topic, more));
       return EXIT_CODES.ok;
     }
-    await program.parseAsync([...args], { from: "user" });
+    await program.parseAsync(joinResume(args), { from: "user" });
     return typeof process.exitCode === "number" ? process.exitCode : EXIT_CODES.ok;
   } catch (error) {
     return reportError(error, debug);

@@ -91,6 +91,7 @@ export const FIELDS = {
   "validate.share": rule(0.1, "without brains held out: share of the sections that validation keeps from training, one at least", between(0, 0.9)),
   "checkpoint.every": rule(100, "steps between checkpoints", between(1, 1e9, true)),
   "checkpoint.keep": rule(3, "checkpoints kept", between(1, 1000, true)),
+  "checkpoint.resume": rule("no", "auto: as `--resume auto`, continue the run that is in the folder, or begin one where there is none", oneOf("no", "auto")),
 } as const satisfies Record<string, Rule>;
 
 /** The first parts of dotted keys: groups of settings, which have no value of their own. */
@@ -148,7 +149,7 @@ export interface TrainConfig {
   };
   readonly spike: { readonly action: "none" | "skip" | "rewind" | "abort"; readonly threshold: number; readonly window: number };
   readonly validate: { readonly every: number | null; readonly label: string | null; readonly samples: number; readonly share: number };
-  readonly checkpoint: { readonly every: number; readonly keep: number };
+  readonly checkpoint: { readonly every: number; readonly keep: number; readonly resume: "no" | "auto" };
 }
 
 /** Keys that may change when a run is continued: they do not touch the steps already taken. `steps` may not: the schedule hangs on it. */

@@ -152,6 +152,18 @@ export async function readResumable(files: Files, path: string): Promise<JsonObj
 }
 
 /**
+ * Whether there is a run in a folder to continue, or the beginnings of one. Where there is neither, or the folder cannot be read, it is for
+ * `createRun` to begin one or to say why not.
+ */
+export async function canResume(files: Files, path: string): Promise<boolean> {
+  const inspected = await inspectFolder(files, path).catch((error: unknown) => {
+    if (error instanceof UserError) return undefined;
+    throw error;
+  });
+  return inspected !== undefined && inspected.found.kind !== "none";
+}
+
+/**
  * Takes a run up where its newest whole checkpoint left it: metrics and events are cut back to that step. One whose process was killed
  * before there was a checkpoint, at any moment since it made the folder, begins with `options` instead, and `checkpoint` is undefined.
  *

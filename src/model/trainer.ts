@@ -16,7 +16,7 @@ import type { EncoderPlan } from "./embed.ts";
 import { precisionOn } from "./precision.ts";
 import { resolveScales } from "./objective.ts";
 import { createPace } from "./pace.ts";
-import { createRun, resumeRun, RUN_FILES, type MetricsRecord, type Run } from "./run.ts";
+import { canResume, createRun, resumeRun, RUN_FILES, type MetricsRecord, type Run } from "./run.ts";
 import { writeFailure } from "./replay.ts";
 import { checkContinuation, loadTensors, storeTensors, type TrainState } from "./state.ts";
 import { buildTrainingStep, modelDefinition, type StepMetrics, type TrainingStep } from "./training.ts";
@@ -32,7 +32,8 @@ export interface TrainOptions {
   readonly config: TrainConfig;
   /** The run's folder. */
   readonly out: string;
-  readonly resume?: boolean;
+  /** `auto`: where there is a run to continue; else one begins. By default as `checkpoint.resume` says. */
+  readonly resume?: boolean | "auto";
   readonly force?: boolean;
   /** What the run ran on: versions, adapter, driver. */
   readonly environment: JsonObject;
@@ -105,7 +106,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   // What does not fit is told before there is a run.
   await planTraining(engine, config);
 
-  const resumed = options.resume
+  const resume = options.resume ?? (config.checkpoint.resume === "auto" && !options.force ? "auto" : false);
+  const resumed = (resume === "auto" ? await canResume(files, options.out) : resume)
     ? await resumeRun(files, options.out, { config: plainConfig, environment: options.environment }, (state) => checkContinuation({ ...state, config: fillSettings(state.config) }, { config: plainConfig, hashes, dataset: dataset.path }, FREE_ON_RESUME))
     : undefined;
   const run: Run = resumed?.run ?? (await createRun(files, options.out, { config: plainConfig, environment: options.environment, force: options.force ?? false }));

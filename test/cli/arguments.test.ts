@@ -1,7 +1,7 @@
 // What is typed: numbers within bounds, slips that are none, and paths in suggested commands.
 import { execFileSync } from "node:child_process";
 import { expect, test } from "vitest";
-import { listOf, numberWithin, positiveNumber, wholeNumber, wholeNumbers } from "../../src/cli/arguments.ts";
+import { joinResume, listOf, numberWithin, positiveNumber, wholeNumber, wholeNumbers } from "../../src/cli/arguments.ts";
 import { buildProgram } from "../../src/cli/program.ts";
 import { groupsOf } from "../../src/cli/verbs/train.ts";
 import { quoteArgument, suggest } from "../../src/errors.ts";
@@ -18,6 +18,16 @@ test("lists have at least one word, and none that is empty", () => {
   expect([listOf("--preset")("a, b"), wholeNumbers("--batch")("8,16")]).toEqual([["a", "b"], [8, 16]]);
   for (const text of ["", ",", "a,", ",a", "a,,b", " "]) expect(() => listOf("--preset")(text)).toThrow(expect.objectContaining({ exitCode: 2, message: expect.stringContaining("--preset: ") as string }));
   for (const text of [",", "8,", "0"]) expect(() => wholeNumbers("--batch")(text)).toThrow(/^--batch: /);
+});
+
+test("--resume takes its own words and no dataset", () => {
+  const joined = (text: string) => joinResume(text.split(" ")).join(" ");
+  expect(joined("train brains --out r --resume auto")).toBe("train brains --out r --resume=auto");
+  expect(joined("train --resume auto brains --out r")).toBe("train --resume=auto brains --out r");
+  expect(joined("train --resume brains --out r")).toBe("train --resume=must brains --out r");
+  expect(joined("train brains --out r --resume")).toBe("train brains --out r --resume=must");
+  expect(joined("train brains --resume --out r -- --resume auto")).toBe("train brains --resume=must --out r -- --resume auto");
+  expect(joined("train --resume=auto ./auto")).toBe("train --resume=auto ./auto");
 });
 
 test.each([

@@ -100,6 +100,7 @@ test.each<[string[], RegExp]>([
   [["train", "d", "--out", "r", "--preset", "tinny"], /^error: preset: no "tinny", expected one of tiny, vit-tiny, r50, vit-s, vit-b, hybrid, rfb\n {2}Did you mean tiny\?/],
   [["train", "d", "--out", "r", "--preset", "tiny", "--set", "preset=tiny"], /preset is given twice/],
   [["train", "d", "--out", "r", "--resume", "--force"], /--resume and --force, expected at most one/],
+  [["train", "d", "--out", "r", "--resume=always"], /--resume: "always", expected one of auto, must/],
   [["embed", "r", "d"], /^error: cytonet embed: --out FILE is missing/],
   [["embed", "r", "d", "--out", "f.txt"], /f\.txt/],
   [["check", "matmull"], /nothing is called "matmull".*\n {2}Did you mean matmul\?/],

@@ -81,13 +81,13 @@ function waitBeyond(run: string, step: number, extra: number, ended: () => boole
 /** Kills while the run is made, which is mostly while its kernels compile. */
 const EARLY_KILLS = 3;
 
-test("kill -9, again and again, also before there is a checkpoint: the same bytes in the end", async () => {
+test("kill -9, again and again, also before there is a checkpoint: the same command line gives the same bytes in the end", async () => {
   const run = join(top, "killed");
   let seed = 7;
   let kills = 0;
   for (let finished = false; !finished; ) {
     const before = await lastStep(run);
-    const args = ["train", dataset, "--out", run, ...SETTINGS, ...(kills > 0 ? ["--resume"] : [])];
+    const args = ["train", "--resume", "auto", dataset, "--out", run, ...SETTINGS];
     const early = kills < EARLY_KILLS;
     let over = false;
     const { code, stderr } = await runProgram(args, {

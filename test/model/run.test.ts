@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { storeFloat32 } from "../../src/data/tensors.ts";
 import { encodeScalars } from "../../src/data/tfevents.ts";
 import { UserError } from "../../src/errors.ts";
-import { createRun, openRun, readResumable, readRun, resumeRun } from "../../src/model/run.ts";
+import { canResume, createRun, openRun, readResumable, readRun, resumeRun } from "../../src/model/run.ts";
 import type { RunOptions } from "../../src/model/run.ts";
 import { checkContinuation } from "../../src/model/state.ts";
 import type { Standing } from "../../src/model/state.ts";
@@ -61,6 +61,7 @@ describe("creating and opening", () => {
       await expect(createRun(first.files, path, options)).rejects.toThrow(Killed);
       const next = first.restart("killed");
       const isRun = await readRun(next.files, path).then(() => true, () => false);
+      expect(await canResume(next.files, path)).toBe(next.paths().some((name) => name.startsWith(`${path}/config.json`)));
       if (isRun) await openRun(next.files, path);
       else expect((await createRun(next.files, path, options)).config).toEqual(options.config);
     }

@@ -150,7 +150,8 @@ test("steps that are skipped are counted across a resume", async () => {
 });
 
 test("refuses to continue with other settings, naming them", async () => {
-  await run("settings", { steps: 4 });
+  await run("settings", { steps: 4, "checkpoint.resume": "auto" });
+  expect((await run("settings", { steps: 4, "checkpoint.resume": "auto" })).taken).toBe(0);
   await expect(run("settings", { steps: 4, "loss.tau": 0.3 }, { resume: true })).rejects.toMatchObject({ exitCode: 65, message: expect.stringContaining("loss.tau") as string });
 });
 

@@ -5,9 +5,9 @@ import { EXIT_CODES, UserError, quoteArgument } from "../../errors.ts";
 import { joinPath } from "../../files.ts";
 import { nodeFiles } from "../../host/files-node.ts";
 import { FIELDS, flattenSettings, parseSetting, resolveConfig } from "../../model/config.ts";
-import { readResumable, RUN_FILES } from "../../model/run.ts";
+import { canResume, readResumable, RUN_FILES } from "../../model/run.ts";
 import { train, type Progress } from "../../model/trainer.ts";
-import type { Format } from "../arguments.ts";
+import type { Format, ResumeMode } from "../arguments.ts";
 import { describeEnvironment, listenForStop, withEngine, type DeviceFlags } from "../device.ts";
 import { emit, formatRows } from "../output.ts";
 import { createLiveView, type LiveView } from "../live.ts";
@@ -28,7 +28,7 @@ export interface TrainFlags extends DeviceFlags {
   readonly set?: readonly string[];
   /** On a terminal: the view with curves; otherwise one line. */
   readonly live?: boolean;
-  readonly resume?: boolean;
+  readonly resume?: ResumeMode;
   readonly force?: boolean;
   readonly format: Format;
 }
@@ -70,8 +70,10 @@ export async function runTrain(path: string, flags: TrainFlags): Promise<void> {
   if (flags.resume && flags.force) throw new UserError(EXIT_CODES.usage, "cytonet train: --resume and --force, expected at most one of them");
   const typed = settingsOf(flags);
   const file = flags.config === undefined ? undefined : await readConfigFile(flags.config);
+  const mode = flags.resume ?? (!flags.force && { ...file?.settings, ...typed }["checkpoint.resume"] === "auto" ? "auto" : undefined);
+  const resume = mode === "auto" ? flags.out !== "" && (await canResume(nodeFiles, flags.out)) : mode === "must";
   // A continued run has its own settings; what is given must agree with them, which the trainer checks.
-  const base = flags.resume ? flattenSettings((await readResumable(nodeFiles, flags.out)) ?? {}) : {};
+  const base = resume ? flattenSettings((await readResumable(nodeFiles, flags.out)) ?? {}) : {};
   const given = { ...typed, ...groupsOf(flags.batch, typed, { ...base, ...file?.settings, ...typed }) };
   const config = resolveConfig({ ...base, ...file?.settings, ...given }, (key) => (Object.hasOwn(given, key) ? undefined : file?.whereIs(key)));
   const dataset = await readDataset(nodeFiles, path);
@@ -89,7 +91,7 @@ export async function runTrain(path: string, flags: TrainFlags): Promise<void> {
         dataset,
         config,
         out: flags.out,
-        resume: flags.resume ?? false,
+        resume,
         force: flags.force ?? false,
         environment: describeEnvironment(engine),
         signal: stop.signal,
