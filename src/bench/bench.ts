@@ -6,9 +6,9 @@ import { defaultsOf } from "../kernel/template.ts";
 import type { Fingerprint } from "../engine/device.ts";
 import type { Engine } from "../engine/engine.ts";
 import { UserError } from "../errors.ts";
-import { createWorkload, problemOf, race, type Contestant } from "./measure.ts";
+import { createWorkload, problemOf, race, type Contestant, type Workload } from "./measure.ts";
 import { createPacer, measurePeaks, type Pacer, type Peaks } from "./peaks.ts";
-import { findFloor, isSettled, leastOf, ratioOfRounds, summarise, type Ratio } from "./statistics.ts";
+import { ratioOfRounds, summarise, type Ratio } from "./statistics.ts";
 import { combine, listProblems, sortSweeps, type BenchProblem, type Sweep } from "./sweep.ts";
 import { createVerifier } from "./verify.ts";
 
@@ -25,15 +25,17 @@ export interface BenchOptions {
   readonly dtype?: "f32" | "f16";
   /** Shortest measured pass; 10 unless said. */
   readonly minMilliseconds?: number;
-  /** Measurements of each variant, at least; 9 unless said. On a busy machine there are up to five times as many, some of them at the end. */
+  /** Measurements of each variant at a visit; 9 unless said. */
   readonly rounds?: number;
+  /** How often each case is visited; 6 unless said. All cases have their first before any has its second. */
+  readonly visits?: number;
   /** Cases of more arithmetic operations are left out. */
   readonly maxFlops?: number;
-  /** Called before each case. */
+  /** Called before each visit of a case. */
   readonly onCase?: (name: string, done: number, total: number) => void;
-  /** Called after each row. */
+  /** Called for each row after a visit of its case. */
   readonly onRow?: (row: BenchRow, peaks: Peaks) => void;
-  /** Asked between cases: true ends the bench with the rows there are. */
+  /** Asked between visits: true ends the bench with the rows there are. */
   readonly stop?: () => boolean;
 }
 
@@ -50,16 +52,17 @@ export interface BenchRow {
   readonly constants: Readonly<Record<string, number>>;
   /** Whether the kernel's own choice on this device is this variant, with these constants. */
   readonly chosen: boolean;
-  /** Median over the rounds, and its median absolute deviation as a share of it; percentiles and all rounds, ms. */
+  /** Median over all rounds, and its median absolute deviation as a share of it; percentiles, ms. */
   readonly milliseconds: number;
   readonly spread: number;
   readonly p5: number;
   readonly p25: number;
   readonly p75: number;
   readonly p95: number;
-  readonly samples: readonly number[];
+  /** The rounds by visit, ms. Rounds of a visit share memory and moment; visits differ in both, as two runs do. */
+  readonly visits: readonly (readonly number[])[];
   /** What a probe that never changes took in the same rounds, ms: see `compareReports`. */
-  readonly pace: readonly number[];
+  readonly pace: readonly (readonly number[])[];
   /** Time as a multiple of the kernel's own choice, round by round, with its 95 % interval; 1 for that itself. */
   readonly relative?: Ratio;
   readonly gflops: number;
@@ -92,35 +95,32 @@ export interface BenchReport {
 export async function benchKernels(engine: Engine, options: BenchOptions = {}): Promise<BenchReport> {
   const date = new Date().toISOString();
   const { jobs, tooLarge } = listJobs(options);
-  const measured: Measured[] = [];
+  const visits = options.visits ?? VISITS;
+  const measured = new Map<Job, Measured>();
   const refused: { name: string; reason: string }[] = [];
-  const left: string[] = [];
-  options.onCase?.("peaks", 0, jobs.length);
+  const begun = new Set<Job>();
+  options.onCase?.("peaks", 0, visits * jobs.length);
   const peaks = await measurePeaks(engine, options.minMilliseconds);
   const pacer = await createPacer(engine);
+  const turns = Array.from({ length: visits }, (_, visit) => jobs.map((job, i) => ({ job, visit, turn: visit * jobs.length + i }))).flat();
   try {
-    for (const [i, job] of jobs.entries()) {
-      if (left.length > 0 || options.stop?.()) {
-        left.push(job.label);
-        continue;
-      }
-      options.onCase?.(job.label, i, jobs.length);
-      const found = await benchCase(engine, job, pacer, options, refused);
+    for (const { job, visit, turn } of turns) {
+      if (options.stop?.()) break;
+      begun.add(job);
+      const known = measured.get(job);
+      // What did not run at its first visit is among the refused.
+      if (visit > 0 && !known) continue;
+      options.onCase?.(job.label, turn, turns.length);
+      const found = await visitCase(engine, job, known, pacer, options, refused);
       if (!found) continue;
-      measured.push(found);
-      for (const row of describeRows(found, peaks)) options.onRow?.(row, peaks);
+      measured.set(job, found);
+      for (const row of describeRows(job, found, peaks)) options.onRow?.(row, peaks);
     }
-    // What was measured while others kept the machine busy gets another chance, later and in other memory.
-    for (let visit = 0; visit < VISITS; visit++)
-      for (const [i, found] of measured.entries()) {
-        if (options.stop?.() || !isDisturbed(found, measured)) continue;
-        options.onCase?.(`${found.job.label}, again`, i, measured.length);
-        await measureAgain(engine, found, pacer, options, refused);
-      }
   } finally {
     pacer.dispose();
   }
-  const rows = measured.flatMap((found) => describeRows(found, peaks));
+  const rows = [...measured].flatMap(([job, found]) => describeRows(job, found, peaks));
+  const left = jobs.filter((job) => !begun.has(job)).map(({ label }) => label);
   const clock = engine.device.traits.features.has("timestamp-query") ? "device" : "host";
   return { date, device: engine.device.fingerprint, clock, peaks, rows, left, tooLarge, refused };
 }
@@ -176,25 +176,24 @@ function sameBlueprint(a: Blueprint, b: Blueprint): boolean {
   return a.variant === b.variant && JSON.stringify(a.constants) === JSON.stringify(b.constants);
 }
 
-/** How often disturbed cases are measured again. */
-const VISITS = 3;
-/** How much slower than at its best the probe may be in its fastest round of a case. */
-const QUIET = 1.03;
+const VISITS = 6;
 const ROUNDS = 9;
+const MIN_MILLISECONDS = 10;
 
-/** A case with all its rounds so far. */
+/** A case with all its visits so far. */
 interface Measured {
-  readonly job: Job;
   readonly bytes: number;
   readonly flops: number;
-  readonly entries: readonly { readonly blueprint: Blueprint; readonly chosen: boolean; readonly reason: string | undefined; readonly samples: number[] }[];
-  readonly pace: number[];
+  readonly entries: readonly Entry[];
+  readonly pace: readonly (readonly number[])[];
 }
 
-/** Whether the fastest rounds do not lie together, or the probe shows that even they were disturbed. */
-function isDisturbed({ entries, pace }: Measured, all: readonly Measured[]): boolean {
-  const best = leastOf(all.flatMap((one) => one.pace));
-  return !entries.every(({ samples }) => isSettled(samples)) || findFloor(pace).low > QUIET * best;
+interface Entry {
+  readonly blueprint: Blueprint;
+  readonly chosen: boolean;
+  /** Why it is wrong. */
+  readonly reason: string | undefined;
+  readonly visits: readonly (readonly number[])[];
 }
 
 /** What goes beyond the device's limits ends one variant or one case, with its reason among those refused, and not the bench. */
@@ -209,68 +208,60 @@ function createRefuser(engine: Engine, job: Job, refused: { name: string; reason
 
 const labelOf = (job: Job, { variant, constants }: Blueprint): string => `${job.label} ${variant}${Object.entries(constants).map(([name, value]) => ` ${name}=${value}`).join("")}`;
 
-/** A race with the pacer, who comes last, and without whom nothing counts. */
-function raceWithPacer(contestants: readonly Contestant[], pacer: Pacer, options: BenchOptions, most: number, drop: (contestant: number, cause: unknown) => void): Promise<number[][]> {
-  return race([...contestants, pacer.contestant], options.minMilliseconds ?? 10, options.rounds ?? ROUNDS, most, (i, cause) => {
-    if (i === contestants.length) throw cause;
-    drop(i, cause);
-  });
-}
-
-/** More rounds of a case. What finds no memory this time keeps the rounds that it has. */
-async function measureAgain(engine: Engine, { job, entries, pace }: Measured, pacer: Pacer, options: BenchOptions, refused: { name: string; reason: string }[]): Promise<void> {
-  const refuse = createRefuser(engine, job, refused);
-  const workload = await createWorkload(engine, problemOf(job.kernel, job.name, job.numbers, job.flags, job.dtype), job.numbers).catch(refuse(`${job.label}, again`));
-  if (!workload) return;
-  try {
-    const ready: { contestant: Contestant; samples: number[] }[] = [];
-    for (const { blueprint, samples } of entries) {
-      const contestant = await workload.prepare(blueprint).catch(refuse(`${labelOf(job, blueprint)}, again`));
-      if (contestant) ready.push({ contestant, samples });
-    }
-    const rounds = options.rounds ?? ROUNDS;
-    const found = await raceWithPacer(ready.map(({ contestant }) => contestant), pacer, options, rounds, (i, cause) => refuse(`${labelOf(job, ready[i]!.contestant.blueprint)}, again`)(cause));
-    // Rounds are compared one by one, so all have them or nobody.
-    if (ready.length < entries.length || found.some(({ length }) => length === 0)) return;
-    ready.forEach(({ samples }, i) => samples.push(...found[i]!));
-    pace.push(...found.at(-1)!);
-  } finally {
-    workload.dispose();
-  }
-}
-
-async function benchCase(engine: Engine, job: Job, pacer: Pacer, options: BenchOptions, refused: { name: string; reason: string }[]): Promise<Measured | undefined> {
+/**
+ * Lays a case out in fresh memory, runs its variants in turns, the pacer last among them, and adds the rounds to what is `known` of it. The first visit finds
+ * the variants and verifies them. At later ones all have rounds or none, since rounds are compared one by one: what finds no memory this time changes nothing.
+ */
+async function visitCase(engine: Engine, job: Job, known: Measured | undefined, pacer: Pacer, options: BenchOptions, refused: { name: string; reason: string }[]): Promise<Measured | undefined> {
   const { kernel, numbers, flags, dtype } = job;
-  const naive = tryVariant({ kernel, numbers, flags: new Set(flags), dtype }, engine.device.traits, "naive");
-  if ("reason" in naive) return undefined;
   const problem = problemOf(kernel, job.name, numbers, flags, dtype);
   const refuse = createRefuser(engine, job, refused);
   const workload = await createWorkload(engine, problem, numbers).catch(refuse(job.label));
-  if (!workload) return undefined;
+  if (!workload) return known;
   try {
-    const expected = await workload.prepare(naive.blueprint).then(workload.outputs).catch(refuse(job.label));
-    if (!expected) return undefined;
-    const verify = createVerifier(problem, expected);
-    const entries: { contestant: Contestant; chosen: boolean; reason: string | undefined }[] = [];
-    for (const { blueprint, chosen } of listBlueprints(engine, job, options.variants)) {
-      const entry = await workload
-        .prepare(blueprint)
-        .then(async (contestant) => ({ contestant, chosen, reason: verify(await workload.outputs(contestant)) }))
-        .catch(refuse(labelOf(job, blueprint)));
-      if (entry) entries.push(entry);
+    const entries = known ? known.entries : await verifyVariants(engine, job, workload, options, refuse);
+    const ready: { entry: Entry; contestant: Contestant }[] = [];
+    for (const entry of entries) {
+      const contestant = await workload.prepare(entry.blueprint).catch(refuse(labelOf(job, entry.blueprint)));
+      if (contestant) ready.push({ entry, contestant });
     }
-    const samples = await raceWithPacer(entries.map(({ contestant }) => contestant), pacer, options, 2 * (options.rounds ?? ROUNDS), (i, cause) => refuse(labelOf(job, entries[i]!.contestant.blueprint))(cause));
+    const contestants = [...ready.map(({ contestant }) => contestant), pacer.contestant];
+    const rounds = await race(contestants, options.minMilliseconds ?? MIN_MILLISECONDS, options.rounds ?? ROUNDS, (i, cause) => {
+      if (i === ready.length) throw cause;
+      refuse(labelOf(job, ready[i]!.entry.blueprint))(cause);
+    });
+    const done = ready.map(({ entry }, i) => ({ ...entry, visits: [...entry.visits, rounds[i]!] })).filter((_, i) => rounds[i]!.length > 0);
+    if (known && done.length < known.entries.length) return known;
     const { bytes, flops } = workload;
-    const measured = entries.map(({ contestant: { blueprint }, chosen, reason }, i) => ({ blueprint, chosen, reason, samples: samples[i]! })).filter(({ samples: own }) => own.length > 0);
-    return measured.length > 0 ? { job, bytes, flops, pace: samples.at(-1)!, entries: measured } : undefined;
+    return done.length > 0 ? { bytes, flops, entries: done, pace: [...(known?.pace ?? []), rounds.at(-1)!] } : undefined;
   } finally {
     workload.dispose();
   }
 }
 
-function describeRows({ job, bytes, flops, entries, pace }: Measured, peaks: Peaks): BenchRow[] {
-  const own = entries.find(({ chosen }) => chosen)?.samples;
-  return entries.map(({ blueprint, chosen, reason, samples }): BenchRow => {
+/** The variants of a case that compile and run, each held to `naive` or the reference. */
+async function verifyVariants(engine: Engine, job: Job, workload: Workload, options: BenchOptions, refuse: (name: string) => (cause: unknown) => undefined): Promise<Entry[]> {
+  const { kernel, numbers, flags, dtype } = job;
+  const naive = tryVariant({ kernel, numbers, flags: new Set(flags), dtype }, engine.device.traits, "naive");
+  if ("reason" in naive) return [];
+  const expected = await workload.prepare(naive.blueprint).then(workload.outputs).catch(refuse(job.label));
+  if (!expected) return [];
+  const verify = createVerifier(problemOf(kernel, job.name, numbers, flags, dtype), expected);
+  const entries: Entry[] = [];
+  for (const { blueprint, chosen } of listBlueprints(engine, job, options.variants)) {
+    const entry = await workload
+      .prepare(blueprint)
+      .then(async (contestant) => ({ blueprint, chosen, reason: verify(await workload.outputs(contestant)), visits: [] }))
+      .catch(refuse(labelOf(job, blueprint)));
+    if (entry) entries.push(entry);
+  }
+  return entries;
+}
+
+function describeRows(job: Job, { bytes, flops, entries, pace }: Measured, peaks: Peaks): BenchRow[] {
+  const own = entries.find(({ chosen }) => chosen)?.visits.flat();
+  return entries.map(({ blueprint, chosen, reason, visits }): BenchRow => {
+    const samples = visits.flat();
     const { median, mad, ...percentiles } = summarise(samples);
     const seconds = median / 1e3;
     const roofs = { compute: flops / peaks.flops, memory: bytes / peaks.bytes, launch: peaks.launch };
@@ -287,8 +278,8 @@ function describeRows({ job, bytes, flops, entries, pace }: Measured, peaks: Pea
       milliseconds: median,
       spread: mad / median,
       ...percentiles,
-      samples: [...samples],
-      pace: [...pace],
+      visits,
+      pace,
       ...(own ? { relative: ratioOfRounds(own, samples) } : {}),
       gflops: flops / seconds / 1e9,
       gbytes: bytes / seconds / 1e9,

@@ -1,9 +1,12 @@
 // Comparing two bench reports: row by row the ratio of times with an interval, and whether it is beyond what is allowed.
 import { EXIT_CODES, UserError } from "../errors.ts";
 import type { BenchReport, BenchRow } from "./bench.ts";
-import { findFloor, leastOf, percentile, type Ratio } from "./statistics.ts";
+import { modeOf, percentile, ratioOfModes, type Ratio } from "./statistics.ts";
 
-/** What compares reports: the part of them that counts, so that older files can be read. */
+/** The schema of the files that can be compared. */
+export const BENCH_SCHEMA = "cytonet-bench/2";
+
+/** What compares reports: the part of them that counts. */
 export type ComparedReport = Pick<BenchReport, "date" | "device" | "rows">;
 
 export type Verdict = "equal" | "slower" | "faster" | "unsure" | "wrong";
@@ -25,7 +28,7 @@ export interface BenchComparison {
   /** Rows that only one of the reports has. */
   readonly onlyBefore: readonly string[];
   readonly onlyAfter: readonly string[];
-  /** How much slower the machine itself was in the second report, by the probe that ran between the rounds; 1 where it did not. */
+  /** How much slower the machine itself was in the second report, by the probe that ran between all rounds. */
   readonly pace: number;
 }
 
@@ -33,14 +36,17 @@ export interface BenchComparison {
 const OTHER_PACE = 1.1;
 /** Rows from which their scatter tells something. */
 const ENOUGH_ROWS = 6;
+/** Visits in each report from which their rounds are worth an interval. */
+const ENOUGH_VISITS = 4;
+/** What another program may do to a row for as long as a visit lasts: of two cores it takes one. */
+const ONE_MOMENT = 2;
 
 /**
- * Ratio of the floors (`findFloor`), after / before, of every row that both reports have, each divided by the floor of the pace probe in the same rounds: a
- * machine that is hotter or slower in one report slows both alike. The interval is as wide as the fastest three rounds of all four lie apart, and
- * wider where even the fastest rounds of the probe were not at its best in the file, by as much: other programs slow no two kernels alike. Where the machine was
- * another one in the second report by its pace, the interval also takes in how far the rows scatter, of which most will not have
- * changed. `slower`: the interval lies beyond 1 + `allowed` as a whole, and so do the medians: where nothing was
- * quiet, not even the fastest rounds tell. `equal`: it lies within the allowed on both sides. `wrong`: the second
+ * Ratio after / before of every row that both reports have, by the modes of all rounds (`ratioOfModes`). With fewer than four visits in either report, rounds share
+ * the moment, and the interval is their range and a factor of 2 on either side. A probe that never changes tells whether the machine itself had
+ * another pace in the second report: as it is not known how much a kernel follows it, the interval holds the ratio with and without it. Where the paces are more than a tenth apart,
+ * ratios are divided by it, and the interval also takes in how far the rows scatter, of which most will not have changed.
+ * `slower`: the interval lies beyond 1 + `allowed` as a whole. `equal`: it lies within the allowed on both sides. `wrong`: the second
  * gives wrong numbers where the first did not.
  * Errors: UserError 65 where the devices differ or nothing is common.
  */
@@ -52,34 +58,28 @@ export function compareReports(before: ComparedReport, after: ComparedReport, al
   const first = new Map(before.rows.map((row) => [keyOf(row), row]));
   const pairs = [...first].flatMap(([key, row]) => (second.has(key) ? [[row, second.get(key)!] as const] : []));
   if (pairs.length === 0) throw new UserError(EXIT_CODES.badData, "cytonet bench compare: the files have no row in common, expected the same cases, variants and sizes; run both benches with the same arguments");
-  const [best, bestAfter] = [before, after].map((report) => leastOf(report.rows.flatMap(({ pace }) => pace)));
-  const pace = bestAfter! / best!;
-  const ratios = pairs.map(([a, b]) => compareFloors(a, b, best!, bestAfter!));
-  const scatter = Math.max(pace, 1 / pace) < OTHER_PACE ? 1 : ratios.length < ENOUGH_ROWS ? Math.max(pace, 1 / pace) : scatterOf(ratios.map(({ ratio }) => ratio));
+  const [own, other] = [before, after].map(({ rows }) => modeOf(rows.flatMap(({ pace }) => pace.flat())));
+  const pace = other! / own!;
+  const ratios = pairs.map(([a, b]) => compareRows(a, b));
+  const elsewhere = Math.max(pace, 1 / pace) >= OTHER_PACE;
+  const scatter = !elsewhere ? 1 : ratios.length < ENOUGH_ROWS ? Math.max(pace, 1 / pace) : scatterOf(ratios.map(({ ratio }) => ratio));
   const rows = pairs.map(([a, b], i): ComparedRow => {
-    const { ratio, spread } = ratios[i]!;
-    const [low, high] = [ratio / (spread * scatter), ratio * spread * scatter];
-    const bulk = middleOf(b) / middleOf(a);
-    const verdict: Verdict =
-      a.verified && !b.verified ? "wrong" : Math.min(low, bulk) > 1 + allowed ? "slower" : Math.max(high, bulk) < 1 / (1 + allowed) ? "faster" : low >= 1 / (1 + allowed) && high <= 1 + allowed ? "equal" : "unsure";
+    const found = ratios[i]!;
+    const ratio = found.ratio / (elsewhere ? pace : 1);
+    const low = (elsewhere ? found.low / pace : Math.min(found.low, found.low / pace)) / scatter;
+    const high = (elsewhere ? found.high / pace : Math.max(found.high, found.high / pace)) * scatter;
+    const verdict: Verdict = a.verified && !b.verified ? "wrong" : low > 1 + allowed ? "slower" : high < 1 / (1 + allowed) ? "faster" : low >= 1 / (1 + allowed) && high <= 1 + allowed ? "equal" : "unsure";
     return { name: a.name, variant: a.variant, dtype: a.dtype, case: a.case, constants: a.constants, before: a.milliseconds, after: b.milliseconds, ratio, low, high, verdict };
   });
-  const only = (own: ReadonlyMap<string, unknown>, other: ReadonlyMap<string, unknown>) => [...own.keys()].filter((key) => !other.has(key));
+  const only = (here: ReadonlyMap<string, unknown>, there: ReadonlyMap<string, unknown>) => [...here.keys()].filter((key) => !there.has(key));
   return { rows, onlyBefore: only(first, second), onlyAfter: only(second, first), pace };
 }
 
-/** The median round in units of the median pace. */
-function middleOf({ samples, pace }: BenchRow): number {
-  return percentile(samples, 0.5) / percentile(pace, 0.5);
-}
-
-/** The ratio of two rows, and the factor by which it may be off on either side: independent errors add as their squares do. */
-function compareFloors(before: BenchRow, after: BenchRow, best: number, bestAfter: number): { ratio: number; spread: number } {
-  const floors = [before, after].map(({ samples, pace }) => ({ time: findFloor(samples), pace: findFloor(pace) }));
-  const busy = [best, bestAfter].map((at, i) => Math.max(1, floors[i]!.pace.low / at));
-  const factors = [...floors.flatMap(({ time, pace }) => [time.spread, pace.spread]), ...busy];
-  const [a, b] = floors.map(({ time, pace }) => time.low / pace.low);
-  return { ratio: b! / a!, spread: Math.exp(Math.hypot(...factors.map(Math.log))) };
+function compareRows(before: BenchRow, after: BenchRow): Ratio {
+  const [a, b] = [before, after].map(({ visits }) => visits.flat());
+  if (Math.min(before.visits.length, after.visits.length) >= ENOUGH_VISITS) return ratioOfModes(a!, b!);
+  const [x, y] = [a!, b!].map((rounds) => rounds.sort((one, two) => one - two));
+  return { ratio: modeOf(y!) / modeOf(x!), low: y![0]! / x!.at(-1)! / ONE_MOMENT, high: (y!.at(-1)! / x![0]!) * ONE_MOMENT };
 }
 
 /** How far rows lie from their middle, as a factor: twice what is a standard deviation where they are normal, by the median so that a few that did change do not count. */
@@ -105,10 +105,11 @@ export function readReport(where: string, text: string): ComparedReport {
     throw wrong("it is no JSON");
   }
   const report = value as Partial<ComparedReport & { schema: string }> | null;
-  if (typeof report !== "object" || report === null || report.schema !== "cytonet-bench/1" || !Array.isArray(report.rows) || typeof report.device?.adapter !== "string") throw wrong("it is something else");
+  if (typeof report !== "object" || report === null || report.schema !== BENCH_SCHEMA || !Array.isArray(report.rows) || typeof report.device?.adapter !== "string") throw wrong(/^cytonet-bench\/\d+$/.test(report?.schema ?? "") ? `it is of another version (${JSON.stringify(report?.schema)}, this one writes ${JSON.stringify(BENCH_SCHEMA)}); run the bench again` : "it is something else");
   for (const [i, row] of (report.rows as Partial<BenchRow>[]).entries()) {
     const numeric = (list: unknown) => Array.isArray(list) && list.length > 0 && list.every((one) => typeof one === "number" && one > 0);
-    if (typeof row.name !== "string" || !numeric(row.samples) || !numeric(row.pace)) throw wrong(`row ${i} has no rounds (samples, pace)`);
+    const visited = (list: unknown) => Array.isArray(list) && list.length > 0 && list.every(numeric);
+    if (typeof row.name !== "string" || !visited(row.visits) || !visited(row.pace)) throw wrong(`row ${i} has no rounds (visits, pace)`);
   }
   return report as ComparedReport;
 }

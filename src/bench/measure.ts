@@ -9,7 +9,6 @@ import { BUFFER_USAGE } from "../engine/constants.ts";
 import type { Device } from "../engine/device.ts";
 import type { Engine } from "../engine/engine.ts";
 import { createReadback, type Readback } from "../engine/readback.ts";
-import { isSettled } from "./statistics.ts";
 
 /** A problem laid out in memory, several times over. */
 export interface Workload {
@@ -177,10 +176,10 @@ async function calibrate(contestant: Contestant, milliseconds: number): Promise<
 
 /**
  * Times the contestants in turn, `rounds` times, each long enough to be measured; milliseconds of one run, by contestant.
- * Every round begins with another one: what drifts falls on all alike. Where the machine is busy, there are up to `most` rounds, until the
- * fastest of each contestant lie together. One that throws ends the race, unless `drop` takes it out: then it has no samples, and the others go on.
+ * Every round begins with another one: what drifts falls on all alike. One that throws ends the race, unless `drop` takes it out: then it
+ * has no samples, and the others go on.
  */
-export async function race(contestants: readonly Contestant[], minMilliseconds: number, rounds: number, most = rounds, drop?: (contestant: number, cause: unknown) => void): Promise<number[][]> {
+export async function race(contestants: readonly Contestant[], minMilliseconds: number, rounds: number, drop?: (contestant: number, cause: unknown) => void): Promise<number[][]> {
   const repeats: number[] = [];
   const samples = contestants.map((): number[] => []);
   const out = new Set<number>();
@@ -194,8 +193,7 @@ export async function race(contestants: readonly Contestant[], minMilliseconds: 
     });
   };
   for (const [i, contestant] of contestants.entries()) await attempt(i, async () => void (repeats[i] = await calibrate(contestant, minMilliseconds)));
-  const settled = () => samples.every((own, i) => out.has(i) || isSettled(own));
-  for (let round = 0; round < rounds || (round < most && !settled()); round++)
+  for (let round = 0; round < rounds; round++)
     for (let turn = 0; turn < contestants.length; turn++) {
       const i = (round + turn) % contestants.length;
       await attempt(i, async () => void samples[i]!.push(await contestants[i]!.time(repeats[i]!)));

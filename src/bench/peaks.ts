@@ -52,10 +52,10 @@ export interface Pacer {
   dispose(): void;
 }
 
-/** A run of the arithmetic probe of about a millisecond, not long beside what it is run between. */
+/** A run of the arithmetic probe of some milliseconds: one that is over at once would tell of the waking of threads. */
 export async function createPacer(engine: Engine): Promise<Pacer> {
   const cpu = engine.device.traits.barriers === "dear";
-  const numbers = completeNumbers(fmaProbe, cpu ? { n: 2 ** 12, steps: 64 } : { n: 2 ** 20, steps: 128 });
+  const numbers = completeNumbers(fmaProbe, cpu ? { n: 2 ** 14, steps: 256 } : { n: 2 ** 20, steps: 128 });
   const workload = await createWorkload(engine, problemOf(fmaProbe, "pace", numbers, [], "f32"), numbers);
   const tried = tryVariant({ kernel: fmaProbe, numbers, flags: new Set(), dtype: "f32" }, engine.device.traits, "naive");
   if ("reason" in tried) throw new Error(`the naive probe runs everywhere: ${tried.reason}`);

@@ -139,7 +139,8 @@ const CSV: readonly (readonly [string, (row: BenchRow) => string | number | bool
   ["p25", (r) => r.p25],
   ["p75", (r) => r.p75],
   ["p95", (r) => r.p95],
-  ["rounds", (r) => r.samples.length],
+  ["visits", (r) => r.visits.length],
+  ["rounds", (r) => r.visits.flat().length],
   ["relative", (r) => r.relative?.ratio ?? ""],
   ["relativeLow", (r) => r.relative?.low ?? ""],
   ["relativeHigh", (r) => r.relative?.high ?? ""],
@@ -168,7 +169,7 @@ export function printComparison({ rows, pace, onlyBefore, onlyAfter }: BenchComp
     return line(name.length > 34 ? `${name.slice(0, 33)}…` : name, printTime(row.before), printTime(row.after), printRatio(row.ratio), `${printRatio(row.low)} to ${printRatio(row.high)}`, row.verdict);
   };
   return [
-    `machine: ${pace > 1 ? `${((pace - 1) * 100).toFixed(0)} % slower` : `${((1 / pace - 1) * 100).toFixed(0)} % faster`} in the second file; ratios allow for that`,
+    `machine: ${pace > 1 ? `${((pace - 1) * 100).toFixed(0)} % slower` : `${((1 / pace - 1) * 100).toFixed(0)} % faster`} in the second file by its probe; intervals allow for that`,
     line("kernel", "before", "after", "ratio", "interval", ""),
     ...sorted.map(describe),
     ...(onlyBefore.length > 0 ? [`only in the first: ${onlyBefore.length} rows`] : []),

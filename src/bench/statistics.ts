@@ -19,36 +19,7 @@ export interface Ratio {
   readonly high: number;
 }
 
-const RESAMPLES = 4000;
-
-/** How near the fastest rounds must lie to each other for the floor to be known. */
-const SETTLED = 1.02;
-
-/** The least of any number of values, Infinity of none: spread into arguments, hundreds of thousands would overflow the stack. */
-export function leastOf(values: readonly number[]): number {
-  return values.reduce((least, value) => Math.min(least, value), Infinity);
-}
-
-/** What a measurement comes down to: the fastest round, and how far the third fastest lies above it, as a factor. */
-export interface Floor {
-  readonly low: number;
-  readonly spread: number;
-}
-
-/**
- * The floor under the rounds. Other programs, interrupts and heat only ever add time, so that the fastest rounds are those that tell of the
- * kernel; that three of them are alike shows that none is a fluke.
- */
-export function findFloor(samples: readonly number[]): Floor {
-  const sorted = [...samples].sort((x, y) => x - y);
-  const [low = NaN] = sorted;
-  return { low, spread: (sorted[Math.min(2, sorted.length - 1)] ?? NaN) / low };
-}
-
-/** Whether more rounds would hardly change the floor. */
-export function isSettled(samples: readonly number[]): boolean {
-  return samples.length > 2 && findFloor(samples).spread <= SETTLED;
-}
+const RESAMPLES = 1000;
 
 /** The value below which a share `p` of the samples lies, between neighbours in proportion (type 7 of Hyndman and Fan 1996). */
 export function percentile(samples: readonly number[], p: number): number {
@@ -73,15 +44,15 @@ export function summarise(samples: readonly number[]): Summary {
 export function ratioOfRounds(a: readonly number[], b: readonly number[], miss = 0.05): Ratio {
   const random = randomStream(keyOfSeed(1), [a.length, b.length, 8]);
   const ratios = a.map((x, i) => b[i]! / x);
-  return intervalOf(percentile(ratios, 0.5), createMedianDraw(ratios, random), miss);
+  return intervalOf(percentile(ratios, 0.5), createDraw(ratios, random, (sorted) => quantileOfSorted(sorted, 0.5)), miss);
 }
 
-/** The median of as many samples drawn with replacement, at each call. */
-function createMedianDraw(samples: readonly number[], random: RandomStream): () => number {
+/** What `of` makes of as many samples drawn with replacement, at each call. */
+function createDraw(samples: readonly number[], random: RandomStream, of: (sorted: ArrayLike<number>) => number): () => number {
   const drawn = new Float64Array(samples.length);
   return () => {
     for (let i = 0; i < drawn.length; i++) drawn[i] = samples[random.below(samples.length)]!;
-    return quantileOfSorted(drawn.sort(), 0.5);
+    return of(drawn.sort());
   };
 }
 
@@ -89,4 +60,32 @@ function createMedianDraw(samples: readonly number[], random: RandomStream): () 
 function intervalOf(ratio: number, resample: () => number, miss: number): Ratio {
   const drawn = Float64Array.from({ length: RESAMPLES }, resample).sort();
   return { ratio, low: quantileOfSorted(drawn, miss / 2), high: quantileOfSorted(drawn, 1 - miss / 2) };
+}
+
+/**
+ * Where samples lie densest: of the half of them that spans the least, again the half, down to two or three (half-sample mode, Bickel and Frühwirth 2006). What
+ * comes beside the kernel's own time only adds where a machine is quiet at its best; on shared ones it also takes away, when neighbours rest. The mode is what most rounds agree on, either way.
+ */
+export function modeOf(samples: readonly number[]): number {
+  return modeOfSorted([...samples].sort((x, y) => x - y));
+}
+
+function modeOfSorted(sorted: ArrayLike<number>): number {
+  let [start, count] = [0, sorted.length];
+  while (count > 3) {
+    const half = Math.ceil(count / 2);
+    let at = start;
+    for (let i = start; i + half <= start + count; i++) if (sorted[i + half - 1]! - sorted[i]! < sorted[at + half - 1]! - sorted[at]!) at = i;
+    [start, count] = [at, half];
+  }
+  const [x = NaN, y = x, z = y] = [sorted[start], sorted[start + 1], sorted[start + 2]];
+  if (count < 3) return count === 2 ? (x + y) / 2 : x;
+  return y - x < z - y ? (x + y) / 2 : y - x > z - y ? (y + z) / 2 : y;
+}
+
+/** b/a by the modes of two samples that were not taken in turns, with the interval of the bootstrap over both. */
+export function ratioOfModes(a: readonly number[], b: readonly number[], miss = 0.05): Ratio {
+  const random = randomStream(keyOfSeed(1), [a.length, b.length, 9]);
+  const [before, after] = [createDraw(a, random, modeOfSorted), createDraw(b, random, modeOfSorted)];
+  return intervalOf(modeOf(b) / modeOf(a), () => after() / before(), miss);
 }

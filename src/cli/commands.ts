@@ -250,10 +250,11 @@ export function addVerbs(program: Command): void {
         .option("--set <name=values>", "sweep a size or a constant: a list, from:to:step or from:to:*factor; may be repeated", collect)
         .option("--variant <name>", "only this variant; may be repeated", collect)
         .option("--dtype <f32|f16>", "only this element type", oneOf("--dtype", ["f32", "f16"]))
-        .option("--rounds <n>", "measurements of each variant, taken in turns (default: 9)", wholeNumber("--rounds", 1))
+        .option("--visits <n>", "how often each case is visited, all others in between (default: 6)", wholeNumber("--visits", 1))
+        .option("--rounds <n>", "measurements of each variant at a visit, taken in turns (default: 9)", wholeNumber("--rounds", 1))
         .option("--min-milliseconds <ms>", "shortest measurement (default: 10)", positiveNumber("--min-milliseconds"))
         .option("--max-flops <n>", "leave out cases of more arithmetic operations", positiveNumber("--max-flops"))
-        .option("--seconds <s>", "end after this time, between two cases; what is measured is kept", positiveNumber("--seconds")),
+        .option("--seconds <s>", "end after this time, between two visits; what is measured is kept", positiveNumber("--seconds")),
     ),
   );
   withOutput(

@@ -77,8 +77,8 @@ test("what a bench writes, compare reads; a kernel slowed a hundredfold ends wit
   const { code: same, stdout } = await runProgram(["bench", "compare", file, file]);
   expect(same).toBe(0);
   expect(stdout.split("\n").every((line) => line.length <= 80)).toBe(true);
-  const report = JSON.parse(await readFile(file, "utf8")) as { rows: { name: string; samples: number[] }[] };
+  const report = JSON.parse(await readFile(file, "utf8")) as { rows: { name: string; visits: number[][] }[] };
   const slow = join(folder, "b.json");
-  await writeFile(slow, JSON.stringify({ ...report, rows: report.rows.map((row) => (row.name === "softmax" ? { ...row, samples: row.samples.map((time) => 100 * time) } : row)) }));
+  await writeFile(slow, JSON.stringify({ ...report, rows: report.rows.map((row) => (row.name === "softmax" ? { ...row, visits: row.visits.map((rounds) => rounds.map((time) => 100 * time)) } : row)) }));
   expect((await runProgram(["bench", "compare", file, slow, "--fail-on", "5%", "--format", "json"])).code).toBe(3);
 });

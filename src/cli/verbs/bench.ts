@@ -1,7 +1,7 @@
 // `cytonet bench`: how fast each kernel is on your adapter, verified while it is measured and held against measured peaks.
 import * as catalogue from "../../../kernels/index.ts";
 import { benchKernels, listJobs, type BenchReport } from "../../bench/bench.ts";
-import { compareReports, readReport } from "../../bench/compare.ts";
+import { BENCH_SCHEMA as SCHEMA, compareReports, readReport } from "../../bench/compare.ts";
 import { listRemarks, printBench, printComparison, printRow } from "../../bench/print.ts";
 import { parseSweep } from "../../bench/sweep.ts";
 import { EXIT_CODES, UserError, suggest } from "../../errors.ts";
@@ -19,6 +19,7 @@ export interface BenchFlags extends DeviceFlags {
   readonly variant?: readonly string[];
   readonly dtype?: "f32" | "f16";
   readonly rounds?: number;
+  readonly visits?: number;
   readonly minMilliseconds?: number;
   readonly maxFlops?: number;
   readonly seconds?: number;
@@ -32,19 +33,19 @@ export interface CompareFlags {
   readonly failOn: number;
 }
 
-const SCHEMA = "cytonet-bench/1";
 const COMPARE_SCHEMA = "cytonet-bench-compare/1";
 
 export async function runBench(pattern: string | undefined, flags: BenchFlags): Promise<void> {
   if (flags.output !== undefined) await checkOutput("--output", flags.output, flags.force ?? false);
   const sweeps = (flags.set ?? []).map(parseSweep);
-  const { variant, dtype, rounds, minMilliseconds, maxFlops } = flags;
+  const { variant, dtype, rounds, visits, minMilliseconds, maxFlops } = flags;
   const options = {
     sweeps,
     ...(pattern === undefined ? {} : { pattern }),
     ...(variant === undefined ? {} : { variants: variant }),
     ...(dtype === undefined ? {} : { dtype }),
     ...(rounds === undefined ? {} : { rounds }),
+    ...(visits === undefined ? {} : { visits }),
     ...(minMilliseconds === undefined ? {} : { minMilliseconds }),
     ...(maxFlops === undefined ? {} : { maxFlops }),
   };
@@ -123,6 +124,6 @@ export async function runCompare(first: string, second: string, flags: CompareFl
   const summary = { equal: count("equal"), slower: count("slower"), faster: count("faster"), unsure: count("unsure"), wrong: count("wrong") };
   await emit(flags.format === "table" ? printComparison(comparison) : formatRows(flags.format, COMPARE_SCHEMA, flat, { head: { before: first, after: second, failOn: flags.failOn }, tail: { ...rest, summary } }), flags.output);
   process.stderr.write(`${Object.entries(summary).map(([name, many]) => `${many} ${name}`).join(", ")}; slower: the whole interval is above +${(100 * flags.failOn).toPrecision(3).replace(/\.?0+$/, "")} %\n`);
-  if (summary.unsure > 0) process.stderr.write("unsure: the interval reaches beyond what is allowed, on either side; more --rounds make it narrower\n");
+  if (summary.unsure > 0) process.stderr.write("unsure: the interval reaches beyond what is allowed, on either side; more --visits make it narrower, and it takes four to have one\n");
   process.exitCode = summary.wrong > 0 ? EXIT_CODES.checkFailed : summary.slower > 0 ? EXIT_CODES.regression : EXIT_CODES.ok;
 }
