@@ -1,5 +1,5 @@
-// The descriptors of the gradient of a convolution with respect to its filters: in parts, and their sum.
-import { as, ceilDiv, defineKernel, read, when, write } from "../../src/kernel/define.ts";
+// The descriptor of the gradient of a convolution with respect to its filters, in parts.
+import { as, ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
 import { libraries } from "../lib/index.ts";
 import { matrixTileVariants } from "../lib/matrix-tile.ts";
 import broadcast from "./conv2d_dw.broadcast.wgsl?raw";
@@ -10,8 +10,6 @@ import matrix from "./conv2d_dw.matrix.wgsl?raw";
 import naive from "./conv2d_dw.naive.wgsl?raw";
 import tiled from "./conv2d_dw.tiled.wgsl?raw";
 import thin from "./conv2d_dw.thin.wgsl?raw";
-import mergeNaive from "./conv2d_dw_merge.naive.wgsl?raw";
-import mergeVec4 from "./conv2d_dw_merge.vec4.wgsl?raw";
 import { BENCH_PROBLEMS, CONV_DIMS, type ConvDim, convFlops, convProblem, type ConvNumbers, deriveChannels, RAGGED_PROBLEMS } from "./problem.ts";
 import { broadcastWidth, inEights, isDepthwise, preferVariants } from "./variants.ts";
 
@@ -24,7 +22,7 @@ function split<const C extends Readonly<Record<string, { readonly numbers: Omit<
 
 /**
  * dw of y = x ∗ w in parts: part s sums, in f32, over rows s·share to (s+1)·share of all images of dy, where share is
- * ceil(b·oh / splits). The parts are added by conv2d_dw_merge.
+ * ceil(b·oh / splits). The parts are added by merge_parts.
  */
 export const conv2dDw = defineKernel({
   name: "conv2d_dw",
@@ -125,35 +123,5 @@ export const conv2dDw = defineKernel({
     ...split(BENCH_PROBLEMS, 16),
   },
   free: { b: 1, ih: 1, iw: 1, oh: 1, ow: 1, og: 1 },
-  gradient: { none: "it is a gradient itself; second derivatives are not taken" },
-});
-
-/** dw: its parts added in their order (+ residual, which lets gradients add up in place of a separate sum). */
-export const conv2dDwMerge = defineKernel({
-  name: "conv2d_dw_merge",
-  doc: "dw = the sum of its parts in their order (+ residual). Sums in f32.",
-  dims: ["splits", "n"],
-  flags: ["residual"],
-  args: { parts: as("f32", read("splits", "n")), dw: write("n"), residual: when("residual", read("n")) },
-  variants: {
-    naive: { source: mergeNaive, grid: ({ n }) => [ceilDiv(n, 64), 1, 1] },
-    vec4: { source: mergeVec4, grid: ({ n }) => [ceilDiv(n, 256), 1, 1], legal: ({ n }) => n % 4 === 0 },
-  },
-  flops: ({ splits, n }) => splits * n,
-  reference({ parts, dw, residual }, { splits, n }, { round, has }) {
-    for (let i = 0; i < n; i++) {
-      let sum = 0;
-      for (let s = 0; s < splits; s++) sum = round(sum + parts[s * n + i]!);
-      dw[i] = has("residual") ? round(sum + residual[i]!) : sum;
-    }
-  },
-  epilogue: { output: "dw", stages: [{ name: "residual", flag: "residual", arg: "residual" }] },
-  cases: {
-    one: { numbers: { splits: 1, n: 1 } },
-    ragged: { numbers: { splits: 7, n: 333 } },
-    fours: { numbers: { splits: 5, n: 1032 }, flags: ["residual"] },
-    "3×3 64→64": { numbers: { splits: 30, n: 36864 }, bench: true },
-  },
-  free: { splits: 1, n: 1 },
   gradient: { none: "it is a gradient itself; second derivatives are not taken" },
 });

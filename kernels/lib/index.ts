@@ -7,6 +7,8 @@ import matrixEmulated from "./matrix-emulated.wgsl?raw";
 import matrixHeads from "./matrix-heads.wgsl?raw";
 import matrixTile from "./matrix-tile.wgsl?raw";
 import eight from "./eight.wgsl?raw";
+import fours from "./fours.wgsl?raw";
+import foursBlock from "./fours-block.wgsl?raw";
 import heads from "./heads.wgsl?raw";
 import madd from "./madd.wgsl?raw";
 import ncePair from "./nce-pair.wgsl?raw";
@@ -18,10 +20,11 @@ import window from "./window.wgsl?raw";
 import noLabel from "./no-label.wgsl?raw";
 import online from "./online.wgsl?raw";
 import rng from "./rng.wgsl?raw";
+import share from "./share.wgsl?raw";
 import tile from "./tile.wgsl?raw";
 import total from "./total.wgsl?raw";
 
-export const libraries: Readonly<Record<string, string>> = { activation, block, border, eight, heads, madd, matrix, matrixHeads, matrixTile, pixel, rows, tile, total, ncePair, noLabel, optim, optimDecide, online, rng, window };
+export const libraries: Readonly<Record<string, string>> = { activation, block, border, eight, fours, foursBlock, heads, madd, matrix, matrixHeads, matrixTile, pixel, rows, tile, total, ncePair, noLabel, optim, optimDecide, online, rng, share, window };
 
 /** In place of `libraries.matrix`, for variants that stand in for those with subgroup matrices: the same functions in plain WGSL. */
 export const emulatedMatrix: Readonly<Record<string, string>> = { matrix: matrixEmulated };

@@ -6,7 +6,7 @@ import { emulatedMatrix } from "./index.ts";
 interface Product<N> {
   readonly source: string;
   /** Workgroups, given the rows and columns of a tile, BM and BN. */
-  readonly grid: (numbers: N, constant: Constants) => readonly [number, number, number];
+  readonly grid: (numbers: N, constant: Constants, flags: ReadonlySet<string>) => readonly [number, number, number];
   /** Whether what is read and written as vectors of eight halves begins and ends at whole ones. */
   readonly takes: (numbers: N, flags: ReadonlySet<string>) => boolean;
   readonly tiles: Readonly<Record<string, string>>;

@@ -12,47 +12,15 @@ const ROWS = 16u;                                                   // of C in a
 const SG = 8u;                                                      // width of the subgroup, at least 4
 //#end
 alias Elem4 = vec4<Elem>;
-//#use activation block madd
-struct Uniforms { origin: vec3u, batch: u32, batchA: u32, batchB: u32, m: u32, n: u32, k: u32 }
+//#use activation fours share block madd
+struct Uniforms { origin: vec3u, batch: u32, batchA: u32, batchB: u32, m: u32, n: u32, k: u32, splits: u32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> a: array<Elem4>;           // [batchA, m, k]
 @group(0) @binding(2) var<storage, read> b: array<Elem4>;           // [batchB, k, n]
-@group(0) @binding(3) var<storage, read_write> c: array<Elem4>;     // [batch, m, n]
+@group(0) @binding(3) var<storage, read_write> c: array<Elem4>;     // [batch, m, n] //#if !parts
 @group(0) @binding(4) var<storage, read> bias: array<Elem4>;        // [n] //#if bias
 @group(0) @binding(5) var<storage, read> residual: array<Elem4>;    // [batch, m, n] //#if residual
-
-// Four neighbours of C, number `at` of all, in columns 4 j4 and on.
-fn store(sum: vec4f, j4: u32, at: u32) {
-  var y = sum;
-  y += vec4f(bias[j4]);                                             //#if bias
-  y = relu4(y);                                                     //#if relu
-  y = gelu4(y);                                                     //#if gelu
-  y = silu4(y);                                                     //#if silu
-  y += vec4f(residual[at]);                                         //#if residual
-  c[at] = Elem4(y);
-}
-
-// Rows 4 p to 4 p + 3 of B in columns 4 j4 to 4 j4 + 3, column by column where B is stored as its transpose.
-fn loadB(z: u32, p: u32, j4: u32) -> mat4x4f {
-  var rows = mat4x4f();
-  //#if !tb
-  {
-    let n4 = u.n / 4u;
-    let row = z * u.k + 4u * p;
-    let last = z * u.k + u.k - 1u;                                  // rows past the end meet zeros of A
-    rows = mat4x4f(vec4f(b[min(row, last) * n4 + j4]), vec4f(b[min(row + 1u, last) * n4 + j4]),
-      vec4f(b[min(row + 2u, last) * n4 + j4]), vec4f(b[min(row + 3u, last) * n4 + j4]));
-  }
-  //#endif
-  //#if tb
-  {
-    let k4 = u.k / 4u;
-    let at = (z * u.n + 4u * j4) * k4 + p;
-    rows = transpose(mat4x4f(vec4f(b[at]), vec4f(b[at + k4]), vec4f(b[at + 2u * k4]), vec4f(b[at + 3u * k4])));
-  }
-  //#endif
-  return rows;
-}
+@group(0) @binding(6) var<storage, read_write> parts: array<vec4f>; // [splits, batch, m, n] //#if parts
 
 // Vector `slot` of 16 of A at step p: row `slot` along k, or of the transpose row slot / 4 of k, four of m.
 fn loadA(z: u32, i: u32, slot: u32, p: u32) -> vec4f {
@@ -67,22 +35,21 @@ fn loadA(z: u32, i: u32, slot: u32, p: u32) -> vec4f {
 @compute @workgroup_size(SG)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let wg = group + u.origin;
-  let za = select(wg.z, 0u, u.batchA == 1u);
-  let zb = select(wg.z, 0u, u.batchB == 1u);
+  let own = shareOf(wg.z);
   let i = wg.y * ROWS;
   let n4 = u.n / 4u;
   let j4 = wg.x * SG + lane;
   let column = min(j4, n4 - 1u);                                    // every lane takes part in the broadcasts
   var sums: Block;
-  for (var p = 0u; p < (u.k + 3u) / 4u; p++) {
+  for (var p = own.start / 4u; p < (own.end + 3u) / 4u; p++) {
     var held: Held;
-    held[0] = loadA(za, i, slotOf(lane, 0u), p);
-    if (VECTORS > 1u) { held[1u % VECTORS] = loadA(za, i, slotOf(lane, 1u), p); }
+    held[0] = loadA(own.za, i, slotOf(lane, 0u), p);
+    if (VECTORS > 1u) { held[1u % VECTORS] = loadA(own.za, i, slotOf(lane, 1u), p); }
     if (VECTORS > 2u) {
-      held[2u % VECTORS] = loadA(za, i, slotOf(lane, 2u), p);
-      held[3u % VECTORS] = loadA(za, i, slotOf(lane, 3u), p);
+      held[2u % VECTORS] = loadA(own.za, i, slotOf(lane, 2u), p);
+      held[3u % VECTORS] = loadA(own.za, i, slotOf(lane, 3u), p);
     }
-    let rows = loadB(zb, p, column);
+    let rows = loadB(own.zb, p, column);
     sums = gain(sums, held, rows);                                  //#if !ta
     sums = gainTransposed(sums, held, rows);                        //#if ta
   }

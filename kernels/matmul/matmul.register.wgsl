@@ -10,47 +10,15 @@ alias Elem = f32;
 const ROWS = 8u;                                                    // 8, or 4 for narrow A
 //#end
 alias Elem4 = vec4<Elem>;
-//#use activation madd
-struct Uniforms { origin: vec3u, batch: u32, batchA: u32, batchB: u32, m: u32, n: u32, k: u32 }
+//#use activation fours share madd
+struct Uniforms { origin: vec3u, batch: u32, batchA: u32, batchB: u32, m: u32, n: u32, k: u32, splits: u32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> a: array<Elem4>;           // [batchA, m, k]
 @group(0) @binding(2) var<storage, read> b: array<Elem4>;           // [batchB, k, n]
-@group(0) @binding(3) var<storage, read_write> c: array<Elem4>;     // [batch, m, n]
+@group(0) @binding(3) var<storage, read_write> c: array<Elem4>;     // [batch, m, n] //#if !parts
 @group(0) @binding(4) var<storage, read> bias: array<Elem4>;        // [n] //#if bias
 @group(0) @binding(5) var<storage, read> residual: array<Elem4>;    // [batch, m, n] //#if residual
-
-// Four neighbours of C, number `at` of all, in columns 4 j4 and on.
-fn store(sum: vec4f, j4: u32, at: u32) {
-  var y = sum;
-  y += vec4f(bias[j4]);                                             //#if bias
-  y = relu4(y);                                                     //#if relu
-  y = gelu4(y);                                                     //#if gelu
-  y = silu4(y);                                                     //#if silu
-  y += vec4f(residual[at]);                                         //#if residual
-  c[at] = Elem4(y);
-}
-
-// Rows 4 p to 4 p + 3 of B in columns 4 j4 to 4 j4 + 3, column by column where B is stored as its transpose.
-fn loadB(z: u32, p: u32, j4: u32) -> mat4x4f {
-  var rows = mat4x4f();
-  //#if !tb
-  {
-    let n4 = u.n / 4u;
-    let row = z * u.k + 4u * p;
-    let last = z * u.k + u.k - 1u;                                  // rows past the end meet zeros of A
-    rows = mat4x4f(vec4f(b[min(row, last) * n4 + j4]), vec4f(b[min(row + 1u, last) * n4 + j4]),
-      vec4f(b[min(row + 2u, last) * n4 + j4]), vec4f(b[min(row + 3u, last) * n4 + j4]));
-  }
-  //#endif
-  //#if tb
-  {
-    let k4 = u.k / 4u;
-    let at = (z * u.n + 4u * j4) * k4 + p;
-    rows = transpose(mat4x4f(vec4f(b[at]), vec4f(b[at + k4]), vec4f(b[at + 2u * k4]), vec4f(b[at + 3u * k4])));
-  }
-  //#endif
-  return rows;
-}
+@group(0) @binding(6) var<storage, read_write> parts: array<vec4f>; // [splits, batch, m, n] //#if parts
 
 // Row i of A, steps 4 p to 4 p + 3 of k.
 fn loadA(z: u32, i: u32, p: u32) -> vec4f {
@@ -73,8 +41,7 @@ fn loadTransposed(z: u32, i: u32, p: u32) -> mat4x4f {
 @compute @workgroup_size(8, 8)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
   let wg = group + u.origin;
-  let za = select(wg.z, 0u, u.batchA == 1u);
-  let zb = select(wg.z, 0u, u.batchB == 1u);
+  let own = shareOf(wg.z);
   let i = (wg.y * 8u + local.y) * ROWS;
   let n4 = u.n / 4u;
   let j4 = wg.x * 8u + local.x;
@@ -87,32 +54,32 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   var s5 = vec4f();
   var s6 = vec4f();
   var s7 = vec4f();
-  for (var p = 0u; p < (u.k + 3u) / 4u; p++) {
-    let rows = loadB(zb, p, j4);
+  for (var p = own.start / 4u; p < (own.end + 3u) / 4u; p++) {
+    let rows = loadB(own.zb, p, j4);
     let b0 = rows[0];
     let b1 = rows[1];
     let b2 = rows[2];
     let b3 = rows[3];
     //#if !ta
-    s0 = madd(loadA(za, i + 0u, p), b0, b1, b2, b3, s0);
-    s1 = madd(loadA(za, i + 1u, p), b0, b1, b2, b3, s1);
-    s2 = madd(loadA(za, i + 2u, p), b0, b1, b2, b3, s2);
-    s3 = madd(loadA(za, i + 3u, p), b0, b1, b2, b3, s3);
+    s0 = madd(loadA(own.za, i + 0u, p), b0, b1, b2, b3, s0);
+    s1 = madd(loadA(own.za, i + 1u, p), b0, b1, b2, b3, s1);
+    s2 = madd(loadA(own.za, i + 2u, p), b0, b1, b2, b3, s2);
+    s3 = madd(loadA(own.za, i + 3u, p), b0, b1, b2, b3, s3);
     if (ROWS > 4u) {
-      s4 = madd(loadA(za, i + 4u, p), b0, b1, b2, b3, s4);
-      s5 = madd(loadA(za, i + 5u, p), b0, b1, b2, b3, s5);
-      s6 = madd(loadA(za, i + 6u, p), b0, b1, b2, b3, s6);
-      s7 = madd(loadA(za, i + 7u, p), b0, b1, b2, b3, s7);
+      s4 = madd(loadA(own.za, i + 4u, p), b0, b1, b2, b3, s4);
+      s5 = madd(loadA(own.za, i + 5u, p), b0, b1, b2, b3, s5);
+      s6 = madd(loadA(own.za, i + 6u, p), b0, b1, b2, b3, s6);
+      s7 = madd(loadA(own.za, i + 7u, p), b0, b1, b2, b3, s7);
     }
     //#endif
     //#if ta
-    let upper = loadTransposed(za, i, p);
+    let upper = loadTransposed(own.za, i, p);
     s0 = madd(upper[0], b0, b1, b2, b3, s0);
     s1 = madd(upper[1], b0, b1, b2, b3, s1);
     s2 = madd(upper[2], b0, b1, b2, b3, s2);
     s3 = madd(upper[3], b0, b1, b2, b3, s3);
     if (ROWS > 4u) {
-      let lower = loadTransposed(za, i + 4u, p);
+      let lower = loadTransposed(own.za, i + 4u, p);
       s4 = madd(lower[0], b0, b1, b2, b3, s4);
       s5 = madd(lower[1], b0, b1, b2, b3, s5);
       s6 = madd(lower[2], b0, b1, b2, b3, s6);

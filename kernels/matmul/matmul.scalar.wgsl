@@ -7,14 +7,15 @@
 //#params
 alias Elem = f32;
 //#end
-//#use activation
-struct Uniforms { origin: vec3u, batch: u32, batchA: u32, batchB: u32, m: u32, n: u32, k: u32 }
+//#use activation share
+struct Uniforms { origin: vec3u, batch: u32, batchA: u32, batchB: u32, m: u32, n: u32, k: u32, splits: u32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> a: array<Elem>;            // [batchA, m, k]
 @group(0) @binding(2) var<storage, read> b: array<Elem>;            // [batchB, k, n]
-@group(0) @binding(3) var<storage, read_write> c: array<Elem>;      // [batch, m, n]
+@group(0) @binding(3) var<storage, read_write> c: array<Elem>;      // [batch, m, n] //#if !parts
 @group(0) @binding(4) var<storage, read> bias: array<Elem>;         // [n] //#if bias
 @group(0) @binding(5) var<storage, read> residual: array<Elem>;     // [batch, m, n] //#if residual
+@group(0) @binding(6) var<storage, read_write> parts: array<f32>;   // [splits, batch, m, n] //#if parts
 
 fn loadA(z: u32, i: u32, p: u32) -> f32 {
   var at = (z * u.m + i) * u.k + p;
@@ -35,13 +36,13 @@ fn store(sum: f32, z: u32, i: u32, j: u32) {
   y = gelu(y);                                                      //#if gelu
   y = silu(y);                                                      //#if silu
   y += f32(residual[at]);                                           //#if residual
-  c[at] = Elem(y);
+  c[at] = Elem(y);                                                  //#if !parts
+  parts[at] = y;                                                    //#if parts
 }
 @compute @workgroup_size(8, 8)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
   let wg = group + u.origin;
-  let za = select(wg.z, 0u, u.batchA == 1u);
-  let zb = select(wg.z, 0u, u.batchB == 1u);
+  let own = shareOf(wg.z);
   let i = wg.y * 32u + local.y * 4u;
   let j = wg.x * 32u + local.x;
   if (i >= u.m || j >= u.n) { return; }
@@ -51,12 +52,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   var s1 = vec4f();
   var s2 = vec4f();
   var s3 = vec4f();
-  for (var p = 0u; p < u.k; p++) {
-    let y = vec4f(loadB(zb, p, columns.x), loadB(zb, p, columns.y), loadB(zb, p, columns.z), loadB(zb, p, columns.w));
-    s0 = fma(vec4f(loadA(za, rows.x, p)), y, s0);
-    s1 = fma(vec4f(loadA(za, rows.y, p)), y, s1);
-    s2 = fma(vec4f(loadA(za, rows.z, p)), y, s2);
-    s3 = fma(vec4f(loadA(za, rows.w, p)), y, s3);
+  for (var p = own.start; p < own.end; p++) {
+    let y = vec4f(loadB(own.zb, p, columns.x), loadB(own.zb, p, columns.y), loadB(own.zb, p, columns.z), loadB(own.zb, p, columns.w));
+    s0 = fma(vec4f(loadA(own.za, rows.x, p)), y, s0);
+    s1 = fma(vec4f(loadA(own.za, rows.y, p)), y, s1);
+    s2 = fma(vec4f(loadA(own.za, rows.z, p)), y, s2);
+    s3 = fma(vec4f(loadA(own.za, rows.w, p)), y, s3);
   }
   // A loop, so that the compiler meets one epilogue and not one for each row.
   var sums = array<vec4f, 4>(s0, s1, s2, s3);

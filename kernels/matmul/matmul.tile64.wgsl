@@ -12,84 +12,26 @@ const STEP = 32u;                                                   // of k at a
 const UNROLL = 0u;                                                  // 1: a step is multiplied whole, for compilers to unroll
 //#end
 alias Elem4 = vec4<Elem>;
-//#use activation madd
+//#use activation fours foursBlock share madd
 const TILE4 = TILE / 4u;                                            // vectors in a row of the staged B
 const K4 = STEP / 4u;                                               // vectors of k in a step
-struct Uniforms { origin: vec3u, batch: u32, batchA: u32, batchB: u32, m: u32, n: u32, k: u32 }
+struct Uniforms { origin: vec3u, batch: u32, batchA: u32, batchB: u32, m: u32, n: u32, k: u32, splits: u32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> a: array<Elem4>;           // [batchA, m, k]
 @group(0) @binding(2) var<storage, read> b: array<Elem4>;           // [batchB, k, n]
-@group(0) @binding(3) var<storage, read_write> c: array<Elem4>;     // [batch, m, n]
+@group(0) @binding(3) var<storage, read_write> c: array<Elem4>;     // [batch, m, n] //#if !parts
 @group(0) @binding(4) var<storage, read> bias: array<Elem4>;        // [n] //#if bias
 @group(0) @binding(5) var<storage, read> residual: array<Elem4>;    // [batch, m, n] //#if residual
+@group(0) @binding(6) var<storage, read_write> parts: array<vec4f>; // [splits, batch, m, n] //#if parts
 
 // The vectors of a row of A are staged in turned places, so that rows that are read together lie in different banks.
 var<workgroup> stagedA: array<vec4f, TILE * K4>;                    // [TILE, K4] vectors along k
 var<workgroup> stagedB: array<vec4f, STEP * TILE4>;                 // [STEP, TILE4] vectors along n
 
-// Four neighbours of C, number `at` of all, in columns 4 j4 and on.
-fn store(sum: vec4f, j4: u32, at: u32) {
-  var y = sum;
-  y += vec4f(bias[j4]);                                             //#if bias
-  y = relu4(y);                                                     //#if relu
-  y = gelu4(y);                                                     //#if gelu
-  y = silu4(y);                                                     //#if silu
-  y += vec4f(residual[at]);                                         //#if residual
-  c[at] = Elem4(y);
-}
-
-// Rows 4 p to 4 p + 3 of B in columns 4 j4 to 4 j4 + 3, column by column where B is stored as its transpose.
-fn loadB(z: u32, p: u32, j4: u32) -> mat4x4f {
-  var rows = mat4x4f();
-  //#if !tb
-  {
-    let n4 = u.n / 4u;
-    let row = z * u.k + 4u * p;
-    let last = z * u.k + u.k - 1u;                                  // rows past the end meet zeros of A
-    rows = mat4x4f(vec4f(b[min(row, last) * n4 + j4]), vec4f(b[min(row + 1u, last) * n4 + j4]),
-      vec4f(b[min(row + 2u, last) * n4 + j4]), vec4f(b[min(row + 3u, last) * n4 + j4]));
-  }
-  //#endif
-  //#if tb
-  {
-    let k4 = u.k / 4u;
-    let at = (z * u.n + 4u * j4) * k4 + p;
-    rows = transpose(mat4x4f(vec4f(b[at]), vec4f(b[at + k4]), vec4f(b[at + 2u * k4]), vec4f(b[at + 3u * k4])));
-  }
-  //#endif
-  return rows;
-}
-
-// Rows i to i + 3 of A, steps 4 p to 4 p + 3 of k; zeros past the end of k.
-fn loadA(z: u32, i: u32, p: u32) -> mat4x4f {
-  var rows = mat4x4f();
-  //#if !ta
-  if (4u * p < u.k) {
-    let k4 = u.k / 4u;
-    let last = u.m - 1u;
-    rows = mat4x4f(vec4f(a[(z * u.m + min(i, last)) * k4 + p]), vec4f(a[(z * u.m + min(i + 1u, last)) * k4 + p]),
-      vec4f(a[(z * u.m + min(i + 2u, last)) * k4 + p]), vec4f(a[(z * u.m + min(i + 3u, last)) * k4 + p]));
-  }
-  //#endif
-  //#if ta
-  {
-    let m4 = u.m / 4u;
-    let at = (z * u.k + 4u * p) * m4 + min(i / 4u, m4 - 1u);
-    if (4u * p < u.k) { rows[0] = vec4f(a[at]); }
-    if (4u * p + 1u < u.k) { rows[1] = vec4f(a[at + m4]); }
-    if (4u * p + 2u < u.k) { rows[2] = vec4f(a[at + 2u * m4]); }
-    if (4u * p + 3u < u.k) { rows[3] = vec4f(a[at + 3u * m4]); }
-    rows = transpose(rows);
-  }
-  //#endif
-  return rows;
-}
-
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t: u32) {
   let wg = group + u.origin;
-  let za = select(wg.z, 0u, u.batchA == 1u);
-  let zb = select(wg.z, 0u, u.batchB == 1u);
+  let own = shareOf(wg.z);
   let n4 = u.n / 4u;
   let lane = t % 128u;
   let forA = t < 128u;
@@ -105,17 +47,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
   var s1 = vec4f();
   var s2 = vec4f();
   var s3 = vec4f();
-  let steps = (u.k + STEP - 1u) / STEP;
-  let lastStep = (u.k + 3u) / 4u - 1u;
+  let first = own.start / 4u;
+  let end = (own.end + 3u) / 4u;                                    // vectors of k
+  let steps = (own.end - own.start + STEP - 1u) / STEP;
   for (var at = 0u; at <= steps; at++) {
     // The block of step `at` is loaded while the staged one, of the step before, is multiplied.
     var next = mat4x4f();
     if (at < steps) {
-      if (forA) { next = loadA(za, wg.y * TILE + rowA, at * K4 + stepA); }
-      else { next = loadB(zb, min(at * K4 + stepB, lastStep), min(wg.x * TILE4 + columnB, n4 - 1u)); }
+      if (forA) { next = loadA(own.za, wg.y * TILE + rowA, first + at * K4 + stepA); }
+      else { next = loadB(own.zb, min(first + at * K4 + stepB, end - 1u), min(wg.x * TILE4 + columnB, n4 - 1u)); }
     }
     if (at > 0u) {
-      let count = select(min(K4, lastStep + 1u - (at - 1u) * K4), K4, UNROLL == 1u);
+      let count = select(min(K4, end - first - (at - 1u) * K4), K4, UNROLL == 1u);
       for (var p = 0u; p < count; p++) {
         let b0 = stagedB[(4u * p ) * TILE4 + tx];
         let b1 = stagedB[(4u * p + 1u) * TILE4 + tx];

@@ -14,6 +14,8 @@ export interface Arg {
   readonly dtype: ArgDtype;
   /** Flag that brings this argument into being. */
   readonly flag?: string;
+  /** Flag that takes it away. */
+  readonly unless?: string;
 }
 
 /** An input of the given shape. */
@@ -35,6 +37,10 @@ export function as(dtype: Dtype, arg: Arg): Arg {
 /** The same argument, there only with the flag. */
 export function when(flag: string, arg: Arg): Arg {
   return { ...arg, flag };
+}
+/** The same argument, there only without the flag. */
+export function unless(flag: string, arg: Arg): Arg {
+  return { ...arg, unless: flag };
 }
 
 /** A product that a subgroup computes as one: M × K elements of `component` times K × N of them, added to M × N sums of `result`. */
@@ -269,7 +275,7 @@ export function elementCount(arg: Arg, numbers: Numbers): number {
 export function activeArgs(kernel: Kernel, flags: ReadonlySet<string>): { name: string; binding: number; arg: Arg }[] {
   return Object.entries(kernel.args)
     .map(([name, arg], index) => ({ name, binding: index + 1, arg }))
-    .filter(({ arg }) => arg.flag === undefined || flags.has(arg.flag));
+    .filter(({ arg }) => (arg.flag === undefined || flags.has(arg.flag)) && (arg.unless === undefined || !flags.has(arg.unless)));
 }
 
 /** Smallest integer not below a/b. */

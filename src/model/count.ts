@@ -56,5 +56,6 @@ function countPart({ parameters, statistics, nodes }: ModelSpec & { readonly nod
 function valuesOf({ kernel, bindings, numbers }: DispatchNode): number {
   const { b = 0, h = 0, n = 0, m = 0, d = 0 } = numbers;
   if (kernel.name === "attention") return b * h * n * (m + d);
+  if (kernel.name === "matmul") return (numbers["batch"] ?? 1) * m * n; // whole, whether in parts or not
   return Object.entries(bindings).reduce((sum, [name, { count }]) => sum + (kernel.args[name]?.access === "write" ? count : 0), 0);
 }

@@ -1,12 +1,13 @@
 // Two-dimensional convolution with its gradients.
 import { conv2d as kernel } from "../../kernels/conv/conv2d.ts";
-import { conv2dDw, conv2dDwMerge } from "../../kernels/conv/conv2d_dw.ts";
+import { conv2dDw } from "../../kernels/conv/conv2d_dw.ts";
 import { conv2dDx } from "../../kernels/conv/conv2d_dx.ts";
 import { type ConvNumbers, outputExtent } from "../../kernels/conv/problem.ts";
 import { ShapeError } from "../engine/errors.ts";
 import { dispatch, reshape, withGradient, type Tensor } from "../engine/trace.ts";
 import type { GradientCase } from "./gradient-case.ts";
 import { matmul } from "./matmul.ts";
+import { countParts, sumParts } from "./parts.ts";
 import { sum } from "./reduce.ts";
 import { pairOf, sidesOf, type Pair, type Padding } from "./window.ts";
 
@@ -64,23 +65,20 @@ export function conv2d(x: Tensor, w: Tensor, options: ConvOptions = {}): Tensor 
 
 /** Weights that one workgroup of a GPU sums, as in conv2d_dw.tiled. */
 const WEIGHTS_PER_WORKGROUP = 64 * 64;
-/** Workgroups that fill a large GPU twice over. */
-const WORKGROUPS = 264;
-/** A part sums over this many pixels at least: fewer, and adding the parts costs as much as making them. */
+/** Pixels that a part sums over at least. */
 const PIXELS_PER_PART = 128;
 
-/** Parts in which the gradient of filters is summed. It follows from sizes alone, so that every device sums in the same order of parts. */
+/** Parts in which the gradient of filters is summed, none without a row of pixels. */
 export function filterParts({ b, oh, ow, fh, fw, cg, og, groups }: Given): number {
   const workgroups = Math.ceil((fh * fw * cg * og * groups) / WEIGHTS_PER_WORKGROUP);
-  return Math.max(1, Math.min(Math.ceil(WORKGROUPS / workgroups), Math.floor((b * oh * ow) / PIXELS_PER_PART), b * oh));
+  return Math.min(countParts(workgroups, b * oh * ow, PIXELS_PER_PART), b * oh);
 }
 
 function filterGradient(x: Tensor, dy: Tensor, w: Tensor, numbers: Given): Tensor {
   const splits = filterParts(numbers);
   const { parts } = dispatch(conv2dDw, { inputs: { x, dy }, outputs: { parts: [splits, ...w.shape] }, numbers: { ...numbers, splits } });
   if (splits === 1 && w.dtype === "f32") return reshape(parts, w.shape);
-  const n = w.shape.reduce((product, extent) => product * extent, 1);
-  return dispatch(conv2dDwMerge, { inputs: { parts }, outputs: { dw: w.shape }, numbers: { splits, n }, dtype: w.dtype }).dw;
+  return sumParts(parts, { shape: w.shape, dtype: w.dtype as "f32" | "f16" });
 }
 
 const convolution = (name: string, x: readonly number[], w: readonly number[], options: Omit<ConvOptions, "bias"> = {}): GradientCase => ({

@@ -4,6 +4,7 @@ import { ShapeError } from "../engine/errors.ts";
 import { dispatch, reshape, sizeOf, withGradient, type Tensor } from "../engine/trace.ts";
 import type { GradientCase } from "./gradient-case.ts";
 import { add } from "./arithmetic.ts";
+import { countParts, sumParts } from "./parts.ts";
 import { sum } from "./reduce.ts";
 
 export interface MatmulOptions {
@@ -36,16 +37,15 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
     const flat = matmul(reshape(a, [batchA * m, k]), reshape(b, [rowsB, colsB]), options);
     return reshape(flat, [...lead, m, n]);
   }
-  const parts = ta && !tb && !bias && batchA === 1 && batchB === 1 ? partsOfReduction(m, n, k) : 1;
-  const c = parts > 1 ? reshape(sumOfParts(a, b, m, n, k, parts), [...lead, m, n]) : whole();
-  function whole(): Tensor {
-    return dispatch(kernel, {
-      inputs: { a, b, bias },
-      outputs: { c: [...lead, m, n] },
-      numbers: { batchA, batchB, m, n, k },
-      flags: [ta && "ta", tb && "tb", bias && "bias"],
-    }).c;
-  }
+  const shape = [...lead, m, n];
+  const splits = productParts(Math.max(batchA, batchB), m, n, k);
+  const layout = [ta && "ta", tb && "tb"] as const;
+  const whole = () => dispatch(kernel, { inputs: { a, b, bias }, outputs: { c: shape }, numbers: { batchA, batchB, m, n, k }, flags: [...layout, bias && "bias"] }).c;
+  const inParts = () => {
+    const { parts } = dispatch(kernel, { inputs: { a, b }, outputs: { parts: [splits, ...shape] }, numbers: { batchA, batchB, m, n, k, splits }, flags: [...layout, "parts"] });
+    return sumParts(parts, { shape, dtype: a.dtype as "f32" | "f16", ...(bias && { bias }) });
+  };
+  const c = splits > 1 ? inParts() : whole();
   return withGradient(c, "matmul", bias ? [a, b, bias] : [a, b], (dc) => {
     const da = () => (ta ? matmul(b, dc, { ta: tb, tb: true }) : matmul(dc, b, { tb: !tb }));
     const db = () => (tb ? matmul(dc, a, { ta: true, tb: ta }) : matmul(a, dc, { ta: !ta }));
@@ -57,30 +57,13 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
   });
 }
 
-/** Elements of k below which a part is no longer worth its share of the sum at the end. */
-const SHORTEST_PART = 512;
-/** Blocks of 64 × 64 that occupy a big GPU: with as many there is nothing to be gained. */
-const ENOUGH_BLOCKS = 128;
+/** Steps of k that a part adds up at least. */
+const STEPS_PER_PART = 256;
 
-/**
- * Into how many equal parts a long reduction with a small result is cut, so that the parts run side by side: the weight
- * gradient of a linear layer sums over every token of the batch. By the sizes alone, so that every device sums alike.
- */
-function partsOfReduction(m: number, n: number, k: number): number {
-  const wanted = Math.min(Math.floor(ENOUGH_BLOCKS / (Math.ceil(m / 64) * Math.ceil(n / 64))), Math.floor(k / SHORTEST_PART));
-  for (let parts = wanted; parts > 1; parts--) if (k % parts === 0) return parts;
-  return 1;
-}
-
-/** Aᵀ · B as the ordered sum of the products of equal parts of k: both operands are stored with k first, so parts are views. */
-function sumOfParts(a: Tensor, b: Tensor, m: number, n: number, k: number, parts: number): Tensor {
-  const { c } = dispatch(kernel, {
-    inputs: { a, b },
-    outputs: { c: [parts, m, n] },
-    numbers: { batchA: parts, batchB: parts, m, n, k: k / parts },
-    flags: ["ta"],
-  });
-  return sum(c, [0]);
+/** Parts in which a product sums over k: more than one where it is long and there are few tiles, as in weights' gradients over all tokens of a batch. */
+export function productParts(batch: number, m: number, n: number, k: number): number {
+  const tile = m > 64 && n > 64 ? 128 : 64;
+  return countParts(Math.ceil(m / tile) * Math.ceil(n / tile) * batch, k, STEPS_PER_PART);
 }
 
 /** A shared operand gets the sum of what the batch sends back. */
@@ -116,6 +99,11 @@ export const gradientCases: readonly GradientCase[] = [
     build: (x) => add(matmul(x["a"]!, x["b"]!), matmul(x["a"]!, x["c"]!)),
   },
   product("cut into parts", [1024, 3], [1024, 4], { ta: true }),
+  {
+    name: "matmul cut into parts, with bias",
+    inputs: { a: { shape: [2, 512] }, b: { shape: [3, 512] }, bias: { shape: [3] } },
+    build: (x) => matmul(x["a"]!, x["b"]!, { tb: true, bias: x["bias"]! }),
+  },
   {
     name: "matmul with bias",
     inputs: { a: { shape: [2, 5, 7] }, b: { shape: [7, 6] }, bias: { shape: [6] } },

@@ -44,7 +44,7 @@ async function complain(kernel: Kernel, variant: string, expected: readonly RegE
 describe("a mutant is named", () => {
   test.each([
     ["an off-by-one at the last row of a tile", matmul, "register", "r < min(ROWS, u.m - i)", "r < min(ROWS, u.m - i - 1u)", /c\[\d+\] was never written/],
-    ["an off-by-one at the last column", matmul, "scalar", "p < u.k; p++", "p + 1u < u.k; p++", /c\[\d+\] is .*, expected/],
+    ["an off-by-one at the last column", matmul, "scalar", "p < own.end; p++", "p + 1u < own.end; p++", /c\[\d+\] is .*, expected/],
     ["a tail that is left out", scale, "vector", "i < u.n / 4u", "i + 1u < u.n / 4u", /y\[\d+\] was never written/],
     ["a tail of pixels that is left out", conv2d, "direct", "i < min(count, 4u)", "i + 1u < min(count, 4u)", /y\[\d+\] was never written/],
     ["the wrong sign of a gradient", softmaxDx, "lanes", "* (vec4f(dy[at]) - sum)", "* (sum - vec4f(dy[at]))", /the sign is wrong/],
