@@ -22,6 +22,28 @@ export async function withEngine<T>(flags: DeviceFlags, body: (engine: Engine) =
   return withHandle(flags, (_handle, engine) => body(engine));
 }
 
+/** As `withEngine`, for work that goes on where its device is lost: `reopen` closes what there is and opens the same adapter, and an engine on it, anew. */
+export async function withLastingEngine<T>(flags: DeviceFlags, body: (engine: Engine, reopen: () => Promise<Engine>) => Promise<T>): Promise<T> {
+  let last: { readonly handle: AdapterHandle; readonly engine: Engine } | undefined;
+  const close = () => {
+    last?.engine.dispose();
+    last?.handle.close();
+    last = undefined;
+  };
+  try {
+    return await withHandle(flags, (handle, engine) =>
+      body(engine, async () => {
+        // The first one is closed in the end; after a loss it holds nothing.
+        close();
+        last = await open({ ...flags, adapter: handle.name });
+        return last.engine;
+      }),
+    );
+  } finally {
+    close();
+  }
+}
+
 /**
  * As `withEngine`, for much work that is small: of a CPU adapter, whose driver compiles one kernel after another, there are two
  * devices where there are processors for them.
@@ -33,17 +55,25 @@ export async function withEngines<T>(flags: DeviceFlags, body: (first: Engine, a
 }
 
 async function withHandle<T>(flags: DeviceFlags, body: (handle: AdapterHandle, engine: Engine) => Promise<T>): Promise<T> {
+  const { handle, engine } = await open(flags);
+  try {
+    return await body(handle, engine);
+  } finally {
+    engine.dispose();
+    handle.close();
+  }
+}
+
+async function open(flags: DeviceFlags): Promise<{ handle: AdapterHandle; engine: Engine }> {
   const log = (line: string) => void process.stderr.write(`${line}\n`);
   const debug = parseDebug(process.env["CYTONET_DEBUG"]);
   const handle = await openAdapter({ log, quiet: true, trustIndices: flags.guardIndices !== true && !debug.has("indices"), ...(flags.adapter === undefined ? {} : { adapter: flags.adapter }) });
-  let engine: Engine | undefined;
   try {
     const tuning = flags.untuned ? undefined : await loadTuning(log);
-    engine = await createEngine(handle, { debug, log, ...(tuning ? { tuning } : {}) });
-    return await body(handle, engine);
-  } finally {
-    engine?.dispose();
+    return { handle, engine: await createEngine(handle, { debug, log, ...(tuning ? { tuning } : {}) }) };
+  } catch (error) {
     handle.close();
+    throw error;
   }
 }
 

@@ -142,7 +142,12 @@ export interface WindowOptions {
    * more. It is measured around the section's own samples, on no other section, and without labels.
    */
   readonly normalise?: "none" | "section";
+  /** Aborted: cutting ends before the next window and throws its reason. */
+  readonly signal?: AbortSignal;
 }
+
+/** Pixels of a window that is dear: after each, whatever else waits has its turn, such as a signal. */
+const DEAR = 2 ** 20;
 
 /** The window side that holds a patch turned and enlarged in any way: patch × largest scale × √2 (shear adds its own factor), rounded up. */
 export function windowSize(patch: number, maxScale = 1.5): number {
@@ -177,6 +182,8 @@ export async function cropWindows(dataset: Dataset, cache: SectionCache, indices
     const plane = await cache.get(section, pixelSize);
     const values = options.normalise === "section" ? standardise(table, await cache.tissue(section, pixelSize, options.scale ?? "grey")) : table;
     for (const k of places) {
+      if (size * size >= DEAR) await new Promise((resolve) => setTimeout(resolve));
+      options.signal?.throwIfAborted();
       const sample = indices[k]!;
       // Pixel i covers [i, i + 1) · pixel size; for even sizes the sample lies on the corner of the four middle pixels.
       const left = Math.round(samples.x[sample]! / plane.pixelSizeUm - size / 2);

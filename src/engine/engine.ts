@@ -36,6 +36,8 @@ export interface PlanOptions {
    * not be disposed while this one runs.
    */
   readonly borrow?: Plan;
+  /** State that a run which is stopped may leave half-written. All other state it leaves as it was: where it has come to write that, it goes to its end. */
+  readonly scratch?: readonly Tensor[];
 }
 
 export interface Engine {
@@ -126,8 +128,8 @@ export async function createEngine(handle: AdapterHandle, options: EngineOptions
     async plan(build, inputs, planOptions = {}) {
       const tensors = declareInputs(inputs);
       const program = traceProgram(build, tensors);
-      const { pinned, memory, borrow } = planOptions;
-      const context = { device, pipelines, debug, log, ...(options.tuning ? { tuning: options.tuning } : {}), ...(pinned ? { pinned } : {}), ...(memory === undefined ? {} : { memory }), ...(borrow ? { lent: borrow.arenas } : {}) };
+      const { pinned, memory, borrow, scratch = [] } = planOptions;
+      const context = { device, pipelines, debug, log, ...(options.tuning ? { tuning: options.tuning } : {}), ...(pinned ? { pinned } : {}), ...(memory === undefined ? {} : { memory }), ...(borrow ? { lent: borrow.arenas } : {}), scratch: new Set(scratch.map((tensor) => stateOf(tensor).buffer)) };
       return buildPlan(context, planOptions.label ?? "without a label", program, tensors);
     },
     dispose() {

@@ -11,10 +11,10 @@ import { addToPanel } from "./panel.ts";
 import type { Pipelines } from "./pipelines.ts";
 import { describePlan, preparePlan, summarise, uniformsOf, type PlanStatistics, type PrepareContext } from "./prepare.ts";
 import { createReadback } from "./readback.ts";
-import { describeSubmit, groupSubmits, replay, type BufferRange, type Flight, type Step } from "./replay.ts";
+import { describeSubmit, groupSubmits, replay, SUBMITS_BETWEEN_LOOKS, type BufferRange, type Flight, type Step } from "./replay.ts";
 import { runScanning } from "./scan.ts";
 import { printTiming, recordTimeline, timingsOf, type HostSpan, type Timeline, type Timing } from "./timing.ts";
-import { accessesOf, type Program, type Storage, type Tensor } from "./trace.ts";
+import { accessesOf, type Program, type StateBuffer, type Storage, type Tensor } from "./trace.ts";
 
 export { findTuned, problemKey, type PlanStatistics } from "./prepare.ts";
 
@@ -37,8 +37,12 @@ export interface Plan {
   readonly blueprints: readonly Blueprint[];
   /** Where its intermediates lie, borrowed ones included. */
   readonly arenas: readonly Arena[];
-  /** Host arrays of every output, in the dtype's own form. Runs may overlap; they happen in order. */
-  run(inputs: Readonly<Record<string, HostArray>>): Promise<Record<string, HostArray>>;
+  /**
+   * Host arrays of every output, in the dtype's own form. Runs may overlap; they happen in order.
+   * @param signal where it is aborted before the run has come to write state that is not `scratch`, the run ends there and throws its reason; it must not
+   *   overlap other runs
+   */
+  run(inputs: Readonly<Record<string, HostArray>>, signal?: Pick<AbortSignal, "throwIfAborted">): Promise<Record<string, HostArray>>;
   /** Time of each dispatch in one run: by the device's clock where it has one, else dispatch by dispatch from the host. */
   time(inputs: Readonly<Record<string, HostArray>>): Promise<Timing[]>;
   /** Begin and end of each command in one run, and what the host did meanwhile. It takes longer than a run: every command is stamped. */
@@ -55,6 +59,7 @@ export interface PlanContext extends PrepareContext {
   readonly debug: ReadonlySet<DebugSwitch>;
   readonly log: (line: string) => void;
   readonly lent?: readonly Arena[];
+  readonly scratch?: ReadonlySet<StateBuffer>;
 }
 
 /** Builds a plan from a traced program. `inputs` are the storages that a run fills. */
@@ -126,6 +131,9 @@ export async function buildPlan(context: PlanContext, label: string, traced: Pro
 
   const readback = createReadback(device, label);
   const submits = groupSubmits(built.steps);
+  const settles = submits.findIndex((commands) => commands.some(({ step }) => accessesOf(step.node).writes.some(({ state }) => state && !context.scratch?.has(state.buffer))));
+  /** Submits before the first one that writes what a run that is stopped must leave. */
+  const harmless = settles < 0 ? submits.length : settles;
   const statistics: PlanStatistics = { ...summarise(prepared), submits: submits.length, ownBytes };
   let disposed = false;
 
@@ -168,20 +176,32 @@ export async function buildPlan(context: PlanContext, label: string, traced: Pro
     program,
     blueprints: chosen.filter((b) => b !== undefined),
     arenas: built.arenas,
-    async run(values) {
+    async run(values, signal) {
+      signal?.throwIfAborted();
       if (stepping) return runInSteps(values);
       upload(values);
-      // What fails on the device fails somewhere in a submit: its dispatches are as near as an error can point.
-      let flight: Flight = { done: 0 };
-      return collect(
-        device.guard(
-          () => `plan ${label}${describeSubmit(submits[flight.done])}`,
+      const handOver = <T>(from: number, to: number, then: () => Promise<T>) => {
+        // What fails on the device fails somewhere in a submit: its dispatches are as near as an error can point.
+        let flight: Flight = { done: 0 };
+        return device.guard(
+          () => `plan ${label}${describeSubmit(submits[from + flight.done])}`,
           () => {
-            flight = replay(device, label, submits);
-            return readback.read(outputRanges);
+            flight = replay(device, label, submits.slice(from, to));
+            return then();
           },
-        ),
-      );
+        );
+      };
+      let from = 0;
+      let before: Promise<unknown> = Promise.resolve();
+      while (signal && from < harmless && from + SUBMITS_BETWEEN_LOOKS < submits.length) {
+        const under = handOver(from, (from += SUBMITS_BETWEEN_LOOKS), () => device.gpu.queue.onSubmittedWorkDone());
+        under.catch(() => undefined); // reported when it is awaited
+        await before;
+        before = under;
+        if (from < harmless) signal.throwIfAborted();
+      }
+      const read = collect(handOver(from, submits.length, () => readback.read(outputRanges)));
+      return (await Promise.all([read, before]))[0];
     },
     async time(values) {
       upload(values);

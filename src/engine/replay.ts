@@ -41,6 +41,9 @@ export interface Flight {
   done: number;
 }
 
+/** Submits that a run which may be stopped hands over before it looks again, with as many before them under way: enough that no device waits for the next. */
+export const SUBMITS_BETWEEN_LOOKS = 4;
+
 /** The commands of each submit: one for all, unless the predicted work, or `most` commands, call for another. */
 export function groupSubmits(steps: readonly Step[], most = Number.POSITIVE_INFINITY): readonly Submit[] {
   const commands = steps.flatMap((step): Command[] =>

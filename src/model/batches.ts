@@ -103,9 +103,11 @@ export function createRunSampler(dataset: Dataset, config: TrainConfig, runSeed:
 /** Windows of a batch are held on the host up to this, for both passes of gradient caching; beyond, each part reads its own in each pass. */
 const HELD_BYTES = 256 * 2 ** 20;
 
-export function createBatches(dataset: Dataset, cache: SectionCache, sampler: Sampler, config: TrainConfig): Batches {
+/** Loading throws the reason of a signal that is aborted. */
+export function createBatches(dataset: Dataset, cache: SectionCache, sampler: Sampler, config: TrainConfig, signal?: AbortSignal): Batches {
   const { n, parts } = batchSizes(config);
   const side = windowSide(config);
+  const options = { ...windowOptions(config), ...(signal ? { signal } : {}) };
   const held = parts === 1 || 4 * n * side * side <= HELD_BYTES;
   const cursorOf = (step: number) => ({ epoch: Math.floor(step / sampler.batches), index: step % sampler.batches });
   return {
@@ -115,7 +117,7 @@ export function createBatches(dataset: Dataset, cache: SectionCache, sampler: Sa
       const { epoch, index } = cursorOf(step);
       const { samples } = sampler.draw(epoch, index);
       const drawn = Array.from(samples, (i): DrawnPatch => ({ position: dataset.samples.position.subarray(3 * i, 3 * i + 3), space: dataset.samples.space[i]!, sample: i }));
-      const read = (slot: Uint32Array) => cropWindows(dataset, cache, slot.map((of) => samples[of]!), side, windowOptions(config));
+      const read = (slot: Uint32Array) => cropWindows(dataset, cache, slot.map((of) => samples[of]!), side, options);
       const reading: Promise<Float32Array>[] = [];
       const batch = dealBatch(config, step, drawn, (slot) => {
         if (!held) return () => read(slot);

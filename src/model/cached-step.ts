@@ -14,12 +14,15 @@ import type { TrainConfig } from "./config.ts";
 import { encode, presetOf, project } from "./presets.ts";
 import { applyStep, augment, bindForTraining, createGroup, imageInputs, imageValues, lossOptions, placeGradients, type StepState } from "./step-parts.ts";
 
+/** Aborted: the work ends as soon as it may, and throws the reason. */
+export type StopSignal = Pick<AbortSignal, "throwIfAborted">;
+
 /** What runs a step on the device, in one plan or in several. */
 export interface StepRunner {
   readonly statistics: PlanStatistics;
   readonly plans: readonly (readonly [plan: Plan, times: number])[];
-  /** `loss`, `divergence`, `anchors` and `control`, by name. */
-  run(batch: HostBatch, step: number, hyper: Float32Array): Promise<Readonly<Record<string, HostArray>>>;
+  /** `loss`, `divergence`, `anchors` and `control`, by name. Stopped by the signal, it leaves all that checkpoints keep as it was. */
+  run(batch: HostBatch, step: number, hyper: Float32Array, signal?: StopSignal): Promise<Readonly<Record<string, HostArray>>>;
   timeline(batch: HostBatch, step: number, hyper: Float32Array): Promise<Timeline>;
   /** Milliseconds so far in which runs waited for patches. */
   waited(): number;
@@ -52,8 +55,9 @@ export async function buildCachedStep(engine: Engine, config: TrainConfig, state
     for (const plan of plans) plan.dispose();
     for (const tensor of [h, dh, added.flat]) engine.free(tensor);
   };
+  const scratch = [h, dh, added.flat, state.gradients.flat, state.staged.flat];
   const build = async (name: string, trace: Parameters<Engine["plan"]>[0], inputs: Parameters<Engine["plan"]>[1], borrow?: Plan): Promise<Plan> => {
-    const plan = await engine.plan(trace, inputs, { label: `train ${preset.name}, ${name}`, pinned, ...(borrow ? { borrow } : {}) });
+    const plan = await engine.plan(trace, inputs, { label: `train ${preset.name}, ${name}`, pinned, scratch, ...(borrow ? { borrow } : {}) });
     plans.push(plan);
     return plan;
   };
@@ -137,11 +141,11 @@ export async function buildCachedStep(engine: Engine, config: TrainConfig, state
   return {
     plans: runs,
     statistics: addUp(runs),
-    async run(batch, step, hyper) {
-      await each(batch, step, (values) => embed.run(values));
-      const losses = await head.run(places(batch));
-      await each(batch, step, (values) => backward.run(values));
-      return { ...losses, ...(await update.run({ hyper })) };
+    async run(batch, step, hyper, signal) {
+      await each(batch, step, (values) => embed.run(values, signal));
+      const losses = await head.run(places(batch), signal);
+      await each(batch, step, (values) => backward.run(values, signal));
+      return { ...losses, ...(await update.run({ hyper }, signal)) };
     },
     async timeline(batch, step, hyper) {
       const before = await each(batch, step, (values) => embed.timeline(values));

@@ -54,7 +54,7 @@ function purposeOf(name: string): MemoryPurpose {
 export async function planTraining(engine: Engine, config: TrainConfig, measurePeaks?: () => Promise<Peaks>): Promise<DryRun> {
   const dry = createDryEngine(engine);
   const step = await buildTrainingStep(dry, config);
-  if (config.validate.every !== null) await step.encoder(validationBatch(config.data.patch));
+  if (config.validate.every !== null) await step.encoder(validationBatch(config));
   const memory = Object.fromEntries(MEMORY_PURPOSES.map((purpose) => [purpose, 0])) as Record<MemoryPurpose, number>;
   for (const { name, bytes } of dry.states) memory[purposeOf(name)] += bytes;
   for (const { prepared } of dry.plans) {

@@ -24,8 +24,8 @@ import type { Weights } from "./weights.ts";
 export interface EncoderPlan {
   /** Channels of a feature vector. */
   readonly channels: number;
-  /** [count, patch, patch, 1] intensities as `cropWindows` gives them → [count, channels]. Any count. */
-  run(patches: Float32Array, count: number): Promise<Float32Array>;
+  /** [count, patch, patch, 1] intensities as `cropWindows` gives them → [count, channels]. Any count. Throws the reason of a signal that is aborted. */
+  run(patches: Float32Array, count: number, signal?: Pick<AbortSignal, "throwIfAborted">): Promise<Float32Array>;
   /** Where the encoder looked, beside the features; undefined unless asked for. */
   readonly attention?: {
     readonly heads: number;
@@ -96,7 +96,7 @@ export async function planEncoder(engine: Engine, config: TrainConfig, device: D
   );
   const size = patch * patch;
   const places = looked ? looked.heads * looked.grid[0] * looked.grid[1] : 0;
-  const runAll = async (patches: Float32Array, count: number) => {
+  const runAll = async (patches: Float32Array, count: number, signal?: Pick<AbortSignal, "throwIfAborted">) => {
     const h = new Float32Array(count * preset.width);
     const maps = new Float32Array(count * places);
     for (let from = 0; from < count; from += batch) {
@@ -104,7 +104,7 @@ export async function planEncoder(engine: Engine, config: TrainConfig, device: D
       // The last batch is filled up with zeros: in inference rows do not see each other.
       const x = new Float32Array(batch * size);
       x.set(patches.subarray(from * size, (from + rows) * size));
-      const out = await plan.run({ x });
+      const out = await plan.run({ x }, signal);
       h.set((out["h"] as Float32Array).subarray(0, rows * preset.width), from * preset.width);
       if (places > 0) maps.set((out["maps"] as Float32Array).subarray(0, rows * places), from * places);
     }
@@ -115,7 +115,7 @@ export async function planEncoder(engine: Engine, config: TrainConfig, device: D
     statistics: plan.statistics,
     pinned: listPinned(plan),
     timeline: (patches) => plan.timeline({ x: patches }),
-    run: async (patches, count) => (await runAll(patches, count)).h,
+    run: async (patches, count, signal) => (await runAll(patches, count, signal)).h,
     ...(looked ? { attention: { heads: looked.heads, grid: looked.grid, run: runAll } } : {}),
     dispose: () => plan.dispose(),
   };

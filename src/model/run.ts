@@ -194,7 +194,7 @@ export async function resumeRun(files: Files, path: string, options: RunOptions,
 }
 
 /** Whether a run never came to its first checkpoint: it has none, and nothing that is written after one. */
-async function isUntouched(files: Files, run: Run): Promise<boolean> {
+export async function isUntouched(files: Files, run: Run): Promise<boolean> {
   return run.metricsSize === 0 && (await files.size(run.weights)) === undefined && (await listCheckpoints(files, run.checkpoints)).length === 0;
 }
 
@@ -264,8 +264,8 @@ async function holdRun(files: Files, path: string, config: JsonObject, environme
   };
 }
 
-/** JSON has no NaN: those numbers are written as strings, so that the line still says which one it was. */
-function encodeRecord(record: MetricsRecord): string {
+/** A line of metrics.jsonl, without its end. JSON has no NaN: those numbers are written as strings, so that the line still says which one it was. */
+export function encodeRecord(record: MetricsRecord): string {
   return `{${Object.entries(record)
     .map(([key, value]) => `${JSON.stringify(key)}:${typeof value === "number" && !Number.isFinite(value) ? `"${value}"` : canonicalJson(value, key)}`)
     .join(",")}}`;
@@ -274,7 +274,8 @@ function encodeRecord(record: MetricsRecord): string {
 /** Far beyond any line: what is read of the end to find the last one. */
 const LONGEST_LINE = 1 << 16;
 
-function decodeRecord(line: string, name: string): MetricsRecord {
+/** Errors: UserError 65 that names the file. */
+export function decodeRecord(line: string, name: string): MetricsRecord {
   try {
     const record = JSON.parse(line) as MetricsRecord;
     return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, typeof value === "string" && /^(NaN|-?Infinity)$/.test(value) ? Number(value) : value]));

@@ -29,6 +29,8 @@ export interface TrainState {
   readonly skippedInARow: number;
   /** Absent in older checkpoints. */
   readonly watch?: WatchState;
+  /** The line of this step for metrics.jsonl, where the validation that is due after it was stopped: it is not written yet. */
+  readonly owed?: string;
   /** Bytes of metrics.jsonl that belong to the finished steps. */
   readonly metricsOffset: number;
   /** Keys of the kernels in use: a resumed run takes the same ones, so that its bits are the same. */
@@ -126,6 +128,7 @@ function parseFields(metadata: ReadonlyMap<string, string>, name: string): Omit<
     // Older checkpoints do not have it.
     skippedInARow: metadata.has("skippedInARow") ? count(read("skippedInARow"), "skippedInARow") : 0,
     ...(watch ? { watch } : {}),
+    ...(metadata.has("owed") ? { owed: text(read("owed"), "owed") } : {}),
     metricsOffset: count(read("metricsOffset"), "metricsOffset"),
     blueprints: blueprints.map((key) => text(key, "blueprints")),
     environment: object("environment"),

@@ -11,7 +11,7 @@ import { gradients } from "../ops/grad.ts";
 import { CONTROL, HYPER_SIZE, lossSeed, packHyper } from "../ops/optim.ts";
 import { spatialNce } from "../ops/spatial-nce.ts";
 import { batchSizes, type HostBatch } from "./batches.ts";
-import { buildCachedStep, type StepRunner } from "./cached-step.ts";
+import { buildCachedStep, type StepRunner, type StopSignal } from "./cached-step.ts";
 import type { TrainConfig } from "./config.ts";
 import { describePreset, listPinned, planEncoder, type EncoderPlan } from "./embed.ts";
 import { withinMemory } from "./memory.ts";
@@ -48,8 +48,11 @@ export interface TrainingStep {
   readonly staging: number;
   /** JSON of [problem, blueprint] pairs: the kernels in use. */
   readonly pinned: readonly string[];
-  /** Runs step `step` (from 0); it is skipped where the gradient's norm is beyond `limit`, unless that is 0. */
-  run(batch: HostBatch, step: number, limit?: number): Promise<StepMetrics>;
+  /**
+   * Runs step `step` (from 0); it is skipped where the gradient's norm is beyond `limit`, unless that is 0.
+   * @param signal where it is aborted before the optimizer begins, the step throws its reason and has changed nothing that `snapshot` gives
+   */
+  run(batch: HostBatch, step: number, limit?: number, signal?: StopSignal): Promise<StepMetrics>;
   /** Runs the step as `run` does, with begin and end of every command instead of what it reports. */
   timeline(batch: HostBatch, step: number): Promise<Timeline>;
   /** Milliseconds so far in which steps waited for patches that a batch reads part by part. */
@@ -95,7 +98,7 @@ async function buildWholeStep(engine: Engine, config: TrainConfig, state: StepSt
       return { loss, divergence, anchors, control };
     },
     inputs,
-    { label: `train ${preset.name}`, pinned },
+    { label: `train ${preset.name}`, pinned, scratch: [state.gradients.flat, state.staged.flat] },
   );
   let waited = 0;
   const fill = async ({ parts: [part], position, space, sample }: HostBatch, step: number, hyper: Float32Array) => {
@@ -108,7 +111,7 @@ async function buildWholeStep(engine: Engine, config: TrainConfig, state: StepSt
   return {
     plans: [[plan, 1]],
     statistics: plan.statistics,
-    run: async (batch, step, hyper) => plan.run(await fill(batch, step, hyper)),
+    run: async (batch, step, hyper, signal) => plan.run(await fill(batch, step, hyper), signal),
     timeline: async (batch, step, hyper) => plan.timeline(await fill(batch, step, hyper)),
     waited: () => waited,
     dispose: () => plan.dispose(),
@@ -163,9 +166,9 @@ export async function buildTrainingStep(engine: Engine, config: TrainConfig, pin
     plans: runner.plans,
     staging,
     pinned: [...new Set(runner.plans.flatMap(([plan]) => listPinned(plan)))],
-    async run(batch, step, limit) {
+    async run(batch, step, limit, signal) {
       const { learningRate, hyper } = schedule(step, limit);
-      const out = await runner.run(batch, step, hyper);
+      const out = await runner.run(batch, step, hyper, signal);
       const first = (name: string) => out[name]![0]!;
       return {
         loss: first("loss"),

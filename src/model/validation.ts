@@ -137,9 +137,13 @@ export function measureRecall(values: Float32Array, channels: number, position: 
   return { at: hits.map(share), chance: share(chance), queries };
 }
 
-/** Patches that go through the encoder at once: 64, fewer of large ones. */
-export function validationBatch(patch: number): number {
-  return Math.min(64, Math.max(1, Math.floor(2 ** 22 / (patch * patch))));
+/**
+ * Patches that go through the encoder at once: 64, fewer of large ones, and never more than training takes through it at once, which fits into memory
+ * and what the device binds.
+ */
+export function validationBatch({ data: { patch }, batch }: Pick<TrainConfig, "data" | "batch">): number {
+  const micro = batch.micro ?? batch.groups * batch.groupSize;
+  return Math.min(64, micro * batch.views, Math.max(1, Math.floor(2 ** 22 / (patch * patch))));
 }
 
 /** What `validate` found, as words. */
@@ -149,15 +153,16 @@ export function describeValidation(found: Readonly<Record<string, number>>): str
   return "validation/knnAccuracy" in found ? `${recall}; ${VOTES} nearest neighbours: accuracy ${share("knnAccuracy")}, macro-F1 ${share("knnMacroF1")}` : recall;
 }
 
-/** What the encoder's features are worth now, by names as metrics have them. The same weights give the same numbers. */
-export async function validate(encoder: EncoderPlan, dataset: Dataset, cache: SectionCache, config: TrainConfig, { places, reachMm, label }: ValidationPlaces): Promise<Record<string, number>> {
+/** What the encoder's features are worth now, by names as metrics have them. The same weights give the same numbers. Throws the reason of a signal that is aborted. */
+export async function validate(encoder: EncoderPlan, dataset: Dataset, cache: SectionCache, config: TrainConfig, { places, reachMm, label }: ValidationPlaces, signal?: Pick<AbortSignal, "throwIfAborted">): Promise<Record<string, number>> {
   const { channels } = encoder;
   const embed = async (samples: Uint32Array): Promise<Float32Array> => {
     const values = new Float32Array(samples.length * channels);
-    const batch = validationBatch(config.data.patch);
+    const batch = validationBatch(config);
     for (let from = 0; from < samples.length; from += batch) {
       const some = samples.subarray(from, from + batch);
-      values.set(await encoder.run(await cropWindows(dataset, cache, some, config.data.patch, windowOptions(config)), some.length), from * channels);
+      signal?.throwIfAborted();
+      values.set(await encoder.run(await cropWindows(dataset, cache, some, config.data.patch, windowOptions(config)), some.length, signal), from * channels);
     }
     return values;
   };

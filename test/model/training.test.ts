@@ -7,10 +7,11 @@ import { generateDataset } from "../../src/phantom/phantom.ts";
 import type { Dataset } from "../../src/data/dataset.ts";
 import { findEventsEnd } from "../../src/data/tfevents.ts";
 import { createEngine, type Engine } from "../../src/engine/engine.ts";
+import type { UserError } from "../../src/errors.ts";
 import type { Files } from "../../src/files.ts";
 import { openLatest, saveCheckpoint } from "../../src/model/checkpoint.ts";
 import { resolveConfig } from "../../src/model/config.ts";
-import { eventsEvery, train, type TrainOptions, type TrainResult } from "../../src/model/trainer.ts";
+import { eventsEvery, MAX_LOSSES, train, type TrainOptions, type TrainResult } from "../../src/model/trainer.ts";
 import { testCaching } from "./cached-step-tests.ts";
 import { testSteps } from "./step-tests.ts";
 
@@ -75,6 +76,82 @@ test("by gradient caching, in f16 where there is f16, by LARS, with averages: st
   await run("cached-stopped", settings, { signal: controller.signal, onProgress: ({ step }) => step === 3 && controller.abort() });
   expect((await run("cached-stopped", settings, { resume: true })).finished).toBe(true);
   for (const file of ["model.safetensors", "ema.safetensors", "metrics.jsonl"]) expect(await bytesOf(`cached-stopped/${file}`), file).toBe(await bytesOf(`cached/${file}`));
+});
+
+test("stopped within steps, between micro-batches, submits and batches of a validation: the same bytes", async () => {
+  const settings = { "batch.micro": 6, "validate.every": 2, "validate.samples": 40, steps: 3, holdOut: ["phantom2"] };
+  await run("unstopped", settings);
+  const owed: boolean[] = [];
+  let looks = 3;
+  for (let finished = false; !finished; looks += 11) {
+    const controller = new AbortController();
+    const { signal } = controller;
+    let left = looks;
+    signal.throwIfAborted = () => {
+      if (--left === 0) controller.abort();
+      AbortSignal.prototype.throwIfAborted.call(signal);
+    };
+    ({ finished } = await run("stopped-within", settings, { signal, resume: "auto" }));
+    if (!finished) owed.push((await openLatest(files, "stopped-within/checkpoints")).state.owed !== undefined);
+  }
+  // It was stopped within steps and within validations.
+  expect(new Set(owed)).toEqual(new Set([false, true]));
+  for (const file of ["model.safetensors", "metrics.jsonl", "checkpoints/step-0000000003.safetensors"]) expect(await bytesOf(`stopped-within/${file}`), file).toBe(await bytesOf(`unstopped/${file}`));
+});
+
+describe("a device that is lost within a run", () => {
+  const opened: { handle: AdapterHandle; engine: Engine }[] = [];
+  const open = async (): Promise<Engine> => {
+    const own = await openAdapter({ log: () => undefined });
+    opened.push({ handle: own, engine: await createEngine(own) });
+    return opened.at(-1)!.engine;
+  };
+  afterAll(() => {
+    for (const one of opened) {
+      one.engine.dispose();
+      one.handle.close();
+    }
+  });
+  const lose = (): void => opened.at(-1)!.engine.device.gpu.destroy();
+
+  test("is opened anew, and the run ends with the same bytes", async () => {
+    const notes: string[] = [];
+    let progress = 0;
+    // Between two steps; and, of the second device, while the checkpoint of step 8 is read from it.
+    const onProgress = (): void => {
+      progress++;
+      if (progress === 3) lose();
+      if (progress !== 11) return;
+      const { queue } = opened.at(-1)!.engine.device.gpu;
+      const submit = queue.submit.bind(queue);
+      queue.submit = (commands) => {
+        submit(commands);
+        lose();
+      };
+    };
+    const result = await run("lost", { preset: "tiny" }, { engine: await open(), reopen: open, onProgress, onNote: (line) => notes.push(line) });
+    expect(result).toMatchObject({ finished: true, step: 10 });
+    expect(notes.map((line) => / and the run goes on after step (\d+), to the same bits$/.exec(line)?.[1])).toEqual(["0", "4"]);
+    for (const file of ["model.safetensors", "metrics.jsonl", "config.json", "checkpoints/step-0000000010.safetensors"]) expect(await bytesOf(`lost/${file}`), file).toBe(await bytesOf(`whole-tiny/${file}`));
+  });
+
+  test("ends the run where it is lost again and again, and where nothing opens it anew; the run is kept", async () => {
+    let losses = 0;
+    const openLost = async (): Promise<Engine> => {
+      const lost = await open();
+      lose();
+      await lost.device.gpu.lost;
+      losses++;
+      return lost;
+    };
+    const failure = await run("lost-again", {}, { engine: await openLost(), reopen: openLost }).then(() => undefined, (error: unknown) => error as UserError);
+    expect(losses).toBe(MAX_LOSSES);
+    expect(failure).toMatchObject({ exitCode: 74, message: expect.stringContaining("the device was lost") as string });
+    expect(failure!.notes[0]).toMatch(/lost 3 times in a row without a checkpoint in between/);
+    const kept = "The run is kept as it began, without a finished step: continue it with --resume.";
+    expect(failure!.notes.at(-1)).toBe(kept);
+    await expect(run("lost-once", {}, { engine: await openLost() })).rejects.toMatchObject({ exitCode: 74, notes: expect.arrayContaining([kept]) as string[] });
+  });
 });
 
 test("a step too large for the device says so and leaves nothing on it", async () => {

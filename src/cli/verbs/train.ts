@@ -8,7 +8,7 @@ import { FIELDS, flattenSettings, parseSetting, resolveConfig } from "../../mode
 import { canResume, readResumable, RUN_FILES } from "../../model/run.ts";
 import { train, type Progress } from "../../model/trainer.ts";
 import type { Format, ResumeMode } from "../arguments.ts";
-import { describeEnvironment, listenForStop, withEngine, type DeviceFlags } from "../device.ts";
+import { describeEnvironment, listenForStop, withEngine, withLastingEngine, type DeviceFlags } from "../device.ts";
 import { emit, formatRows } from "../output.ts";
 import { createLiveView, type LiveView } from "../live.ts";
 import { createProgress, formatSeconds } from "../progress.ts";
@@ -81,12 +81,13 @@ export async function runTrain(path: string, flags: TrainFlags): Promise<void> {
     const { formatDryRun } = await import("../dry-run.ts");
     return emit(await withEngine(flags, (engine) => formatDryRun(engine, config, flags.format)));
   }
-  const stop = listenForStop((name) => process.stderr.write(`${name}: finishing the step and saving; once more leaves at once\n`));
+  const stop = listenForStop((name) => process.stderr.write(`${name}: saving the last whole step; once more leaves at once\n`));
   const progress = flags.live !== false && isInteractive() ? createLiveView((text) => void process.stderr.write(text), () => process.stderr.columns || 80) : createLine();
   try {
-    const result = await withEngine(flags, (engine) =>
+    const result = await withLastingEngine(flags, (engine, reopen) =>
       train({
         engine,
+        reopen,
         files: nodeFiles,
         dataset,
         config,
