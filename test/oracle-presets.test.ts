@@ -11,7 +11,7 @@ import { listAgreement } from "./oracles/agreement.ts";
 
 const [SLOPES, COURSES] = ["CYTONET_PARITY", "CYTONET_COURSE"].map((variable) => (process.env[variable] ?? "").split(",").filter((name) => name !== "")) as [string[], string[]];
 /** Patches of a batch and their side, px: TensorFlow.js takes minutes for the convolutions of larger ones. */
-const SIZES: Readonly<Record<string, { readonly b: number; readonly side: number }>> = { r50: { b: 12, side: 32 }, hybrid: { b: 6, side: 32 } };
+const SIZES: Readonly<Record<string, { readonly b: number; readonly side: number }>> = { hybrid: { b: 6, side: 32 } };
 const USUAL = { b: 6, side: 64 };
 /** Steps are compared on images of 2 × 2 patches. */
 const COURSE = { b: 6, side: 32 };

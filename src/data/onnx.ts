@@ -1,11 +1,12 @@
 // Reading ONNX models, strictly: initialisers with their values, and enough of the graph to know what each of them is for.
 import { EXIT_CODES, UserError } from "../errors.ts";
 import { readFields, readPackedVarints, type RefuseAt, type WireField } from "./protobuf.ts";
-import { countElements, ELEMENT_BYTES, type ElementType, type StoredTensor } from "./tensors.ts";
+import { countElements, ELEMENT_BYTES, storeFloat32, toLittleEndian, type ElementType, type StoredTensor } from "./tensors.ts";
 
 export type OnnxAttribute = number | string | StoredTensor | readonly number[];
 
 export interface OnnxNode {
+  /** Operators that are not ONNX's own have their domain in front: `com.microsoft::FusedConv`. */
   readonly op: string;
   readonly name: string;
   /** "" where an optional input is left out. */
@@ -37,8 +38,14 @@ const DATA_TYPES: Readonly<Record<number, readonly [ElementType, number]>> = {
 };
 const TYPE_NAMES: Readonly<Record<number, string>> = { 0: "undefined", 8: "string", 14: "complex64", 15: "complex128", 17: "float8", 18: "float8", 19: "float8", 20: "float8", 21: "uint4", 22: "int4", 23: "float4" };
 const MAX_TENSORS = 65_536;
-const MAX_NODES = 1 << 20;
+const MAX_NODES = 1 << 17;
 const MAX_RANK = 8;
+/** Most names, attributes or numbers of one list, and values that stand one by one instead of packed: more are no model, but take more memory than the file has bytes. */
+const MAX_ITEMS = 65_536;
+/** By the field of an attribute's value: its kind, as the numbers of AttributeProto.AttributeType. */
+const ATTRIBUTE_KINDS: Readonly<Record<number, number>> = { 2: 1, 3: 2, 4: 3, 5: 4, 6: 5, 7: 6, 8: 7, 9: 8, 10: 9, 11: 10, 22: 11, 23: 12, 14: 13, 15: 14 };
+/** What an attribute is whose writer leaves out zeros. */
+const ZEROS: Readonly<Record<number, OnnxAttribute>> = { 1: 0, 2: 0, 3: "", 6: [], 7: [] };
 
 /** Whether bytes could be of an ONNX model: they begin with the version of the format, as every writer begins. */
 export function looksLikeOnnx(bytes: Uint8Array): boolean {
@@ -48,7 +55,8 @@ export function looksLikeOnnx(bytes: Uint8Array): boolean {
 /**
  * Reads a whole model. The values are views into `bytes` where they lie there raw. Refused: two graphs, initialisers of one name or
  * without one, values kept in other files, of other types than numbers, sparse or in segments, as many as their shape does not say,
- * both raw and typed, and whatever is not of the wire format. Graphs inside of nodes, as of If and Loop, are not looked at.
+ * both raw and typed, attributes of one name or of two kinds, names that two make or nobody before them, operators of ONNX's own that the file
+ * says anew, and whatever is not of the wire format. Graphs inside of nodes, as of If and Loop, are not looked at.
  *
  * @param name how messages call the file
  * @throws UserError 65 that names the file, what is wrong and the byte where
@@ -57,7 +65,7 @@ export function readOnnx(bytes: Uint8Array, name: string): OnnxModel {
   const refuse: RefuseAt = (what, at) => new UserError(EXIT_CODES.badData, `${name}: byte ${at}: ${what}`, ["The file is damaged or is no ONNX model that holds its own weights: get it again from where it came, or export it again."]);
   let graph: WireField | undefined;
   let irVersion: number | undefined;
-  let opset: number | undefined;
+  const opsets = new Map<string, number>();
   let producer = "";
   const metadata = new Map<string, string>();
   for (const field of readFields(bytes, 0, refuse)) {
@@ -68,13 +76,17 @@ export function readOnnx(bytes: Uint8Array, name: string): OnnxModel {
       graph = field;
     } else if (field.number === 8) {
       const { domain, version } = readOpset(field, refuse);
-      if (domain === "" || domain === "ai.onnx") opset = version;
-    } else if (field.number === 14) {
+      if (opsets.has(domain)) throw refuse(`the operator set ${quote(domain)} a second time`, field.at);
+      opsets.set(domain, version);
+    } else if (field.number === 25) refuseOwnFunction(field, refuse);
+    else if (field.number === 14) {
       const [key, value] = readPair(field, refuse);
       if (metadata.has(key)) throw refuse(`metadata ${quote(key)} a second time`, field.at);
+      if (metadata.size === MAX_ITEMS) throw refuse(`more than ${MAX_ITEMS} entries of metadata`, field.at);
       metadata.set(key, value);
     }
   }
+  const opset = opsets.get("");
   if (irVersion === undefined || irVersion < 1 || opset === undefined || !graph) throw refuse(`no ${!graph ? "graph" : opset === undefined ? "operator set" : "version of the format"}, expected an ONNX model`, 0);
   return { ...readGraph(graph, refuse), irVersion, opset, producer, metadata };
 }
@@ -83,6 +95,7 @@ function readGraph(graph: WireField, refuse: RefuseAt): Pick<OnnxModel, "tensors
   const tensors = new Map<string, StoredTensor>();
   const constants = new Set<string>();
   const nodes: OnnxNode[] = [];
+  const places: number[] = [];
   const [inputs, outputs]: [string[], string[]] = [[], []];
   const add = (name: string, tensor: StoredTensor, at: number): void => {
     if (name === "") throw refuse("an initialiser without a name", at);
@@ -94,52 +107,118 @@ function readGraph(graph: WireField, refuse: RefuseAt): Pick<OnnxModel, "tensors
     if (field.number === 1) {
       if (nodes.length === MAX_NODES) throw refuse(`more than ${MAX_NODES} nodes`, field.at);
       nodes.push(readNode(field, refuse));
+      places.push(field.at);
     } else if (field.number === 5) {
       const { name, tensor } = readTensor(field, refuse);
       add(name, tensor, field.at);
-    } else if (field.number === 11 || field.number === 12) (field.number === 11 ? inputs : outputs).push(readValueName(field, refuse));
-    else if (field.number === 15) throw refuse("a sparse initialiser, expected dense ones only", field.at);
+    } else if (field.number === 11 || field.number === 12) {
+      const names = field.number === 11 ? inputs : outputs;
+      if (names.length === MAX_ITEMS) throw refuse(`more than ${MAX_ITEMS} inputs or outputs`, field.at);
+      names.push(readValueName(field, refuse));
+    } else if (field.number === 15) throw refuse("a sparse initialiser, expected dense ones only", field.at);
   }
-  for (const { op, outputs: names, attributes } of nodes) {
-    const value = op === "Constant" ? attributes.get("value") : undefined;
-    if (typeof value !== "object" || !("dtype" in value)) continue;
-    add(names[0] ?? "", value, graph.at);
-    constants.add(names[0] ?? "");
-  }
+  checkWiring(nodes, new Set([...inputs, ...tensors.keys()]), outputs, (what, index) => refuse(what, index === undefined ? graph.at : places[index]!));
+  nodes.forEach((node, i) => {
+    const value = node.op === "Constant" ? constantOf(node.attributes) : undefined;
+    if (!value) return;
+    const name = node.outputs[0] ?? "";
+    add(name, value, places[i]!);
+    constants.add(name);
+  });
   return { tensors, constants, nodes, inputs: inputs.filter((name) => !tensors.has(name)), outputs };
+}
+
+/** Every value is made once, and before it is read, as the format demands: so there are no circles, and no name means two things. */
+function checkWiring(nodes: readonly OnnxNode[], known: Set<string>, outputs: readonly string[], refuse: (what: string, index?: number) => Error): void {
+  nodes.forEach(({ op, inputs, outputs: made }, i) => {
+    for (const name of inputs) if (name !== "" && !known.has(name)) throw refuse(`${quote(op)} reads ${quote(name)}, which nothing before it makes`, i);
+    for (const name of made) {
+      if (name !== "" && known.has(name)) throw refuse(`${quote(op)} makes ${quote(name)}, which is made already`, i);
+      known.add(name);
+    }
+  });
+  for (const name of outputs) if (!known.has(name)) throw refuse(`the output ${quote(name)} is made by nothing`);
+}
+
+/** What a Constant node holds, where it is numbers. */
+function constantOf(attributes: OnnxNode["attributes"]): StoredTensor | undefined {
+  const list = (value: OnnxAttribute | undefined): readonly number[] | undefined => (Array.isArray(value) ? (value as readonly number[]) : undefined);
+  const [value, one, whole] = ["value", "value_float", "value_int"].map((name) => attributes.get(name));
+  const [floats, integers] = [list(attributes.get("value_floats")), list(attributes.get("value_ints"))];
+  if (typeof value === "object" && "dtype" in value) return value;
+  if (typeof one === "number") return storeFloat32(Float32Array.of(one), []);
+  if (floats) return storeFloat32(Float32Array.from(floats), [floats.length]);
+  const numbers = typeof whole === "number" ? [whole] : integers;
+  return numbers && { dtype: "I64", shape: integers ? [numbers.length] : [], data: toLittleEndian(BigInt64Array.from(numbers, BigInt)) };
 }
 
 function readNode(node: WireField, refuse: RefuseAt): OnnxNode {
   const [inputs, outputs]: [string[], string[]] = [[], []];
   const attributes = new Map<string, OnnxAttribute>();
-  let [op, name] = ["", ""];
+  const seen = new Set<string>();
+  const single = new Map<number, string>();
   for (const field of readFields(message(node, "node", refuse), node.inside, refuse)) {
-    if (field.number === 1) inputs.push(text(field, "an input's name", refuse));
-    else if (field.number === 2) outputs.push(text(field, "an output's name", refuse));
-    else if (field.number === 3) name = text(field, "a node's name", refuse);
-    else if (field.number === 4) op = text(field, "an operator's name", refuse);
-    else if (field.number === 5) {
+    if (field.number === 1 || field.number === 2) {
+      const names = field.number === 1 ? inputs : outputs;
+      if (names.length === MAX_ITEMS) throw refuse(`a node of more than ${MAX_ITEMS} inputs or outputs`, field.at);
+      names.push(text(field, "the name of an input or output", refuse));
+    } else if (field.number === 3 || field.number === 4 || field.number === 7) {
+      const what = field.number === 3 ? "name" : field.number === 4 ? "operator" : "domain";
+      if (single.has(field.number)) throw refuse(`a second ${what} of a node`, field.at);
+      single.set(field.number, text(field, `a node's ${what}`, refuse));
+    } else if (field.number === 5) {
       const [key, value] = readAttribute(field, refuse);
+      if (seen.has(key)) throw refuse(`a second attribute ${quote(key)} of a node`, field.at);
+      if (seen.size === MAX_ITEMS) throw refuse(`a node of more than ${MAX_ITEMS} attributes`, field.at);
+      seen.add(key);
       if (value !== undefined) attributes.set(key, value);
     }
   }
-  return { op, name, inputs, outputs, attributes };
+  const [op, domain] = [single.get(4) ?? "", customary(single.get(7) ?? "")];
+  if (op === "") throw refuse("a node without an operator", node.at);
+  return { op: domain === "" ? op : `${domain}::${op}`, name: single.get(3) ?? "", inputs, outputs, attributes };
 }
 
-/** Attributes of other kinds than float, integer, text, tensor and integers are passed over, and so is text that is no UTF-8: its bytes may be anything. */
+/** ONNX's own operators have two names for their domain. */
+const customary = (domain: string): string => (domain === "ai.onnx" ? "" : domain);
+
+/** Attributes of other kinds than float, integer, text, tensor, floats and integers are passed over, and so is text that is no UTF-8: its bytes may be anything. */
 function readAttribute(attribute: WireField, refuse: RefuseAt): [string, OnnxAttribute | undefined] {
-  let name = "";
-  let value: OnnxAttribute | undefined;
-  const integers: number[] = [];
+  let [name, value, found, said]: [string | undefined, OnnxAttribute | undefined, number | undefined, number | undefined] = [undefined, undefined, undefined, undefined];
+  const list: number[] = [];
+  const push = (item: number, at: number): void => {
+    if (list.length === MAX_ITEMS) throw refuse(`an attribute of more than ${MAX_ITEMS} numbers`, at);
+    list.push(item);
+  };
   for (const field of readFields(message(attribute, "attribute", refuse), attribute.inside, refuse)) {
-    if (field.number === 1) name = text(field, "an attribute's name", refuse);
-    else if (field.number === 2) value = asFloat(field, refuse);
+    const kind = ATTRIBUTE_KINDS[field.number];
+    if (kind !== undefined) {
+      const again = found === kind && kind < 6;
+      if (again || (found !== undefined && found !== kind)) throw refuse(`${again ? "a second value" : "values of two kinds"} of an attribute ${quote(name ?? "")}`, field.at);
+      found = kind;
+    }
+    if (field.number === 1) {
+      if (name !== undefined) throw refuse("a second name of an attribute", field.at);
+      name = text(field, "an attribute's name", refuse);
+    } else if (field.number === 2) value = asFloat(field, refuse);
     else if (field.number === 3) value = Number(BigInt.asIntN(64, varint(field, "an attribute's integer", refuse)));
     else if (field.number === 4) value = decode(message(field, "an attribute's text", refuse));
     else if (field.number === 5) ({ tensor: value } = readTensor(field, refuse));
-    else if (field.number === 8) for (const item of readPackedVarints(field, refuse)) integers.push(Number(BigInt.asIntN(64, item)));
+    else if (field.number === 7) {
+      if (field.wire === 5) push(asFloat(field, refuse), field.at);
+      else {
+        const bytes = message(field, "an attribute's floats", refuse);
+        if (bytes.length % 4) throw refuse(`${bytes.length} bytes of an attribute's floats, expected a multiple of 4`, field.at);
+        const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+        for (let i = 0; i < bytes.length; i += 4) push(view.getFloat32(i, true), field.at);
+      }
+    } else if (field.number === 8) for (const item of readPackedVarints(field, refuse)) push(Number(BigInt.asIntN(64, item)), field.at);
+    else if (field.number === 20) said = smallInteger(field, "an attribute's kind", refuse);
   }
-  return [name, value ?? (integers.length > 0 ? integers : undefined)];
+  if (name === undefined || name === "") throw refuse("an attribute without a name", attribute.at);
+  if (said !== undefined && said !== 0 && found !== undefined && said !== found) throw refuse(`the attribute ${quote(name)} has a value of kind ${found}, expected ${said}, as it says`, attribute.at);
+  if (found === 6 || found === 7) return [name, list];
+  return [name, found === undefined ? ZEROS[said ?? 0] : value];
 }
 
 function readTensor(tensor: WireField, refuse: RefuseAt): { name: string; tensor: StoredTensor } {
@@ -155,6 +234,7 @@ function readTensor(tensor: WireField, refuse: RefuseAt): { name: string; tensor
   for (const field of readFields(message(tensor, "initialiser", refuse), tensor.inside, refuse)) {
     if (field.number === 1) {
       for (const extent of readPackedVarints(field, refuse)) {
+        if (shape.length === MAX_RANK) throw refuse(`an initialiser of more than ${MAX_RANK} dimensions`, field.at);
         if (extent > BigInt(Number.MAX_SAFE_INTEGER)) throw refuse(`a dimension of ${BigInt.asIntN(64, extent)}, expected one from 0 below 2^53`, field.at);
         shape.push(Number(extent));
       }
@@ -170,50 +250,58 @@ function readTensor(tensor: WireField, refuse: RefuseAt): { name: string; tensor
       raw = field;
     } else if (field.number === 13 || (field.number === 14 && varint(field, "data_location", refuse) !== 0n)) external = true;
     else if (field.number === 3) throw refuse("an initialiser in segments, expected whole ones", field.at);
-    else if ([4, 5, 6, 7, 10, 11].includes(field.number)) typed.push(field);
+    else if ([4, 5, 6, 7, 10, 11].includes(field.number)) {
+      if (typed.length === MAX_ITEMS) throw refuse(`more than ${MAX_ITEMS} values one by one, expected them packed or raw`, field.at);
+      typed.push(field);
+    }
   }
   const what = `initialiser ${quote(name ?? "")}`;
   if (external) throw refuse(`${what} keeps its values in another file, expected them in this one: export the model as one file`, tensor.at);
   const known = type === undefined ? undefined : DATA_TYPES[type];
   if (!known) throw refuse(`${what} is of data type ${type ?? "none"}${TYPE_NAMES[type ?? 0] ? ` (${TYPE_NAMES[type ?? 0]})` : ""}, expected numbers of 8 to 64 bits`, tensor.at);
   const [dtype, place] = known;
-  if (shape.length > MAX_RANK) throw refuse(`${what} has ${shape.length} dimensions, expected at most ${MAX_RANK}`, tensor.at);
   const count = countElements(shape);
   if (count === undefined || !Number.isSafeInteger(count * ELEMENT_BYTES[dtype])) throw refuse(`${what}: shape [${shape.join(", ")}] of ${dtype} overflows, expected a size below 2^53 bytes`, tensor.at);
   const stray = typed.find((field) => field.number !== place);
   if (stray) throw refuse(`${what} of ${dtype} has values in field ${stray.number}, expected them raw or in field ${place}`, stray.at);
   if (raw && typed.length > 0) throw refuse(`${what} has its values both raw and typed`, tensor.at);
-  const data = raw ? message(raw, "raw data", refuse) : packValues(typed, dtype, place, refuse);
-  if (data.length !== count * ELEMENT_BYTES[dtype]) throw refuse(`${what} has ${data.length} bytes of values, expected ${count * ELEMENT_BYTES[dtype]} for shape [${shape.join(", ")}] of ${dtype}`, tensor.at);
+  const wrong = (found: number): Error => refuse(`${what} has ${found} bytes of values, expected ${count * ELEMENT_BYTES[dtype]} for shape [${shape.join(", ")}] of ${dtype}`, tensor.at);
+  const data = raw ? message(raw, "raw data", refuse) : packValues(typed, dtype, place, count, wrong, refuse);
+  if (data.length !== count * ELEMENT_BYTES[dtype]) throw wrong(data.length);
   return { name: name ?? "", tensor: { dtype, shape, data } };
 }
 
-/** Typed values as little-endian bytes; int32_data holds the bits of 16-bit floats and small integers. */
-function packValues(fields: readonly WireField[], dtype: ElementType, place: number, refuse: RefuseAt): Uint8Array {
+/** Typed values as little-endian bytes; int32_data holds the bits of 16-bit floats and small integers. `wrong` makes the error of other bytes than `count` values have. */
+function packValues(fields: readonly WireField[], dtype: ElementType, place: number, count: number, wrong: (bytes: number) => Error, refuse: RefuseAt): Uint8Array {
   const width = ELEMENT_BYTES[dtype];
-  const parts: Uint8Array[] = [];
-  for (const field of fields) {
-    if (place === 4 || place === 10) {
+  if (place === 4 || place === 10) {
+    const parts = fields.map((field) => {
       if (field.wire !== 2 && field.wire !== (width === 4 ? 5 : 1)) throw refuse(`wire type ${field.wire} of values of ${dtype}, expected ${8 * width} bits each, or packed`, field.at);
       const bytes = field.bytes ?? fixedBytes(field, width);
       if (bytes.length % width) throw refuse(`${bytes.length} bytes of ${dtype}, expected a multiple of ${width}`, field.at);
-      parts.push(bytes);
-      continue;
-    }
-    const values = readPackedVarints(field, refuse);
-    const bytes = new Uint8Array(values.length * width);
-    const view = new DataView(bytes.buffer);
-    values.forEach((value, i) => {
+      return bytes;
+    });
+    const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+    parts.reduce((at, part) => (whole.set(part, at), at + part.length), 0);
+    return whole;
+  }
+  // Each number takes a byte at least: no more room is made than the file has bytes for.
+  const most = fields.reduce((sum, { bytes }) => sum + (bytes?.length ?? 1), 0);
+  if (count > most) throw wrong(most * width);
+  const whole = new Uint8Array(count * width);
+  let i = 0;
+  for (const field of fields) {
+    for (const value of readPackedVarints(field, refuse)) {
+      if (i === count) throw wrong((count + 1) * width);
       const low = BigInt.asUintN(8 * width, value);
       // A number that its type does not hold would be read as another one.
       const fits = dtype.startsWith("I") ? BigInt.asIntN(8 * width, value) === BigInt.asIntN(64, value) : low === value;
       if (!fits || (dtype === "BOOL" && value > 1n)) throw refuse(`${BigInt.asIntN(64, value)} among values of ${dtype}`, field.at);
-      for (let k = 0; k < width; k++) view.setUint8(i * width + k, Number((low >> BigInt(8 * k)) & 255n));
-    });
-    parts.push(bytes);
+      for (let k = 0; k < width; k++) whole[i * width + k] = Number((low >> BigInt(8 * k)) & 255n);
+      i++;
+    }
   }
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  parts.reduce((at, part) => (whole.set(part, at), at + part.length), 0);
+  if (i < count) throw wrong(i * width);
   return whole;
 }
 
@@ -227,7 +315,17 @@ function readOpset(set: WireField, refuse: RefuseAt): { domain: string; version:
     if (field.number === 1) domain = text(field, "an operator set's domain", refuse);
     else if (field.number === 2) version = smallInteger(field, "an operator set's version", refuse);
   }
-  return { domain, version };
+  return { domain: customary(domain), version };
+}
+
+/** Functions of other domains make operators that nobody knows; one of ONNX's own domain would change what a known one computes. */
+function refuseOwnFunction(definition: WireField, refuse: RefuseAt): void {
+  let [name, domain] = ["", ""];
+  for (const field of readFields(message(definition, "function", refuse), definition.inside, refuse)) {
+    if (field.number === 1) name = text(field, "a function's name", refuse);
+    else if (field.number === 10) domain = text(field, "a function's domain", refuse);
+  }
+  if (customary(domain) === "") throw refuse(`a function ${quote(name)} among ONNX's own operators, expected it under a domain of its own`, definition.at);
 }
 
 function readPair(pair: WireField, refuse: RefuseAt): [string, string] {

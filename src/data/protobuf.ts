@@ -67,14 +67,18 @@ function readFixed(reader: Reader, length: 4 | 8): bigint {
   return length === 4 ? BigInt(view.getUint32(0, true)) : view.getBigUint64(0, true);
 }
 
-/** Whole numbers of a packed field, or the one of a field that is not packed. Throws what `refuse` makes for a field of 32 or 64 bits, which is none of them. */
-export function readPackedVarints(field: WireField, refuse: RefuseAt): bigint[] {
+/**
+ * Whole numbers of a packed field, or the one of a field that is not packed, one after the other: a field may hold more than fits into memory as numbers.
+ * Throws what `refuse` makes for a field of 32 or 64 bits, which is none of them.
+ */
+export function* readPackedVarints(field: WireField, refuse: RefuseAt): Generator<bigint> {
   if (field.wire === 1 || field.wire === 5) throw refuse(`wire type ${field.wire} of field ${field.number}, expected whole numbers: 0, or 2 where they are packed`, field.at);
-  if (field.bits !== undefined) return [field.bits];
+  if (field.bits !== undefined) {
+    yield field.bits;
+    return;
+  }
   const reader = { bytes: field.bytes ?? new Uint8Array(0), at: 0, base: field.inside, refuse };
-  const values: bigint[] = [];
-  while (reader.at < reader.bytes.length) values.push(readVarint(reader));
-  return values;
+  while (reader.at < reader.bytes.length) yield readVarint(reader);
 }
 
 /** Pieces of a message in order; large ones are kept as they are, and copied once, by `joinPieces`. */

@@ -89,6 +89,15 @@ export function encodeEncoder(stored: ReadonlyMap<string, StoredTensor>, { prese
   });
 }
 
+/** The graph of an encoder whose weights have names but no values: what it computes, for comparing. The image's size is any that its stride divides. */
+export function writeFormulas(architecture: Architecture): Uint8Array<ArrayBuffer> {
+  const g = createOnnxGraph();
+  const none = storeFloat32(new Float32Array(0), [0]);
+  const w: Writer = { g, weight: (name) => g.initialiser(name, none), shape: () => [1, 1, 1, 1] };
+  const { h } = writeArchitecture(w, architecture, "images", architecture.kind === "vit" ? architecture.patch * (architecture.grid ?? 2) : 64);
+  return g.encode({ inputs: { images: ["batch", 1, 64, 64] }, outputs: { h: { value: h, shape: ["batch", 1] } }, metadata: new Map(), doc: "", producer: ["cytonet", VERSION] });
+}
+
 function writeArchitecture(w: Writer, architecture: Architecture, x: string, patch: number): Result {
   const pooled = (map: string, kind: PoolKind, head: number, c: number, stride: number) => pool(w, map, kind, c, head, patch / stride);
   switch (architecture.kind) {

@@ -1,15 +1,14 @@
 // The initialisers of an ONNX model under the names of the PyTorch model that it was exported from.
 import type { OnnxModel, OnnxNode } from "../data/onnx.ts";
 import { countElements, loadFloat32, storeFloat32, type StoredTensor } from "../data/tensors.ts";
-import { listFaults } from "./onnx-operators.ts";
 import { customaryNames } from "./adopt.ts";
+import { POSITIONS, type FrontStep } from "./onnx-formulas.ts";
+import { listFaults } from "./onnx-operators.ts";
 import type { Architecture } from "./presets.ts";
 import { linksOf, permute } from "./state-dict.ts";
 
 /** What our batch norms add to variances: a folded norm gets the variance that makes the root 1. */
 const EPSILON = 1e-5;
-/** The weights of an interpolation that our exporter writes: they follow from two sizes. */
-const POSITIONS = "const_positions";
 
 export interface Named {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
@@ -17,6 +16,8 @@ export interface Named {
   readonly notes: readonly string[];
   /** Operators that compute something else than the architecture's: one line each. */
   readonly faults: readonly string[];
+  /** What the model does to the image in front of the encoder. */
+  readonly front: readonly FrontStep[];
 }
 
 /**
@@ -83,16 +84,17 @@ export function nameInitialisers(model: OnnxModel, architecture: Architecture): 
   const notes: string[] = [];
   if (used.size > 0) notes.push(`${used.size} weights without a name, named by ${byOrder ? "their order" : "their operators"}`);
   if (folded > 0) notes.push(`${folded} batch norms folded into their convolutions, taken as norms that add the bias`);
-  const { leftOut, faults } = judgeStrange(model, strange, places);
+  const operators = listFaults(model, source, architecture, paths, [...found.keys()].filter((name) => source.has(name)));
+  const { leftOut, faults } = judgeStrange(model, strange, places, new Set(operators.front.map(({ name }) => name)));
   if (leftOut.length > 0) notes.push(`${leftOut.length} ${leftOut.length === 1 ? "tensor" : "tensors"} without a place, left out: ${leftOut.slice(0, 3).join(", ")}${leftOut.length > 3 ? ", …" : ""}`);
-  return { tensors: found, notes, faults: [...faults, ...listFaults(model, source, architecture, paths)] };
+  return { tensors: found, notes, faults: [...faults, ...operators.faults], front: operators.front };
 }
 
 /**
- * What floats without a place mean. One number, and what a Constant node holds, is a part of a formula (several are told); anything else
+ * What floats without a place mean. One number is a part of a formula, and what only stands in front of the encoder is judged as such; anything else
  * is a weight, which changes what the encoder computes unless all that reads it stands behind the encoder's last weight.
  */
-function judgeStrange({ nodes, constants }: OnnxModel, strange: readonly (readonly [string, StoredTensor])[], places: ReadonlySet<string>): { leftOut: readonly string[]; faults: readonly string[] } {
+function judgeStrange({ nodes, constants }: OnnxModel, strange: readonly (readonly [string, StoredTensor])[], places: ReadonlySet<string>, front: ReadonlySet<string>): { leftOut: readonly string[]; faults: readonly string[] } {
   const made = new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
   const inside = new Set<OnnxNode>();
   for (const stack = nodes.filter(({ inputs }) => inputs.some((name) => places.has(name))); stack.length > 0; ) {
@@ -110,10 +112,10 @@ function judgeStrange({ nodes, constants }: OnnxModel, strange: readonly (readon
   const faults: string[] = [];
   for (const [name, { dtype, shape }] of strange) {
     const isOne = countElements(shape) === 1;
-    if (isOne && (isNumbered(name) || constants.has(name))) continue;
+    if (front.has(name) || (isOne && (isNumbered(name) || constants.has(name)))) continue;
     const readers = readersOf.get(name) ?? [];
     const told = `${JSON.stringify(name.slice(0, 100))} ${dtype}[${shape.join(", ")}]`;
-    if (isOne || constants.has(name) || (readers.length > 0 && readers.every((node) => !inside.has(node)))) leftOut.push(told);
+    if (isOne || (readers.length > 0 && readers.every((node) => !inside.has(node)))) leftOut.push(told);
     else faults.push(`unexpected: ${told}, read by ${[...new Set(readers.map(({ op }) => op))].join(", ") || "nothing"}`);
   }
   return { leftOut, faults };

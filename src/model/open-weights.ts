@@ -10,6 +10,7 @@ import { openLatest } from "./checkpoint.ts";
 import { flattenSettings, resolveConfig, type TrainConfig } from "./config.ts";
 import { describePreset } from "./embed.ts";
 import { nameInitialisers } from "./onnx-names.ts";
+import { frontFaults } from "./onnx-operators.ts";
 import { findPreset, presetOf } from "./presets.ts";
 import { RUN_FILES } from "./run-folder.ts";
 import { decodeState, type TrainState } from "./state.ts";
@@ -91,7 +92,8 @@ export async function openWeights(files: Files, path: string, settings: Readonly
   if (kind === "onnx") {
     const model = readOnnx(bytes, path);
     const { config, step } = foreignConfig(path, settings, model.metadata);
-    const { tensors, notes, faults } = nameInitialisers(model, presetOf(config).architecture);
+    const { tensors, notes, faults: found, front } = nameInitialisers(model, presetOf(config).architecture);
+    const faults = [...found, ...frontFaults(front, config.data.mean, config.data.deviation)];
     const opened = adopted(tensors, config, step, path, kind, notes);
     if (faults.length > 0) throw new UserError(EXIT_CODES.badData, `${path}: its weights fit the encoder of ${config.preset}, but it computes something else with them`, [...faults, "Features would differ from the model's own: choose the preset that it was made as, or train one here."]);
     return opened;

@@ -31,7 +31,13 @@ export function failureName(step: number): string {
   return `failed-step-${String(step).padStart(10, "0")}.safetensors`;
 }
 
-const FAILURE = /^failed-step-\d{10}\.safetensors$/;
+const FAILURE = /^failed-step-(\d{10})\.safetensors$/;
+
+/** The step at which a run gave up, of a file that it left; undefined of others. */
+export function failureStep(name: string): number | undefined {
+  const step = FAILURE.exec(name)?.[1];
+  return step === undefined ? undefined : Number(step);
+}
 
 /** What a killed process leaves before there is a start file: its lock, and parts of files that were being written. */
 const REMAINS = /^(lock(\.takeover)?(\..+\.part)?|\.config\.json\.starting\..+\.part)$/;

@@ -13,7 +13,7 @@ import { fillSettings, isFreeOnResume } from "./config.ts";
 import { describePreset } from "./embed.ts";
 import { recogniseWeights, weightsOf } from "./open-weights.ts";
 import { presetOf } from "./presets.ts";
-import { RUN_FILES } from "./run-folder.ts";
+import { failureStep, RUN_FILES } from "./run-folder.ts";
 import { readRun } from "./run.ts";
 import { decodeState } from "./state.ts";
 import { checkTensors, decodeWeights, readSettings, type Weights } from "./weights.ts";
@@ -98,8 +98,13 @@ async function verifyRun(files: Files, path: string): Promise<Verdict[]> {
     return { found: "settings within their bounds, environment readable", sha256: await hashBytes(await files.read(at(RUN_FILES.config))) };
   }));
   if ((await files.size(at(RUN_FILES.metrics))) !== undefined) verdicts.push(await judge(at(RUN_FILES.metrics), "metrics", () => checkMetrics(files, at(RUN_FILES.metrics))));
-  for (const step of (await listCheckpoints(files, at(RUN_FILES.checkpoints))).sort((a, b) => a - b)) {
-    const name = joinPath(path, RUN_FILES.checkpoints, checkpointName(step));
+  const states = (await listCheckpoints(files, at(RUN_FILES.checkpoints))).map((step) => ({ name: joinPath(path, RUN_FILES.checkpoints, checkpointName(step)), step }));
+  // What is left where a run gave up is the state before that step.
+  for (const { name, kind } of await files.list(path)) {
+    const step = kind === "file" ? failureStep(name) : undefined;
+    if (step !== undefined) states.push({ name: at(name), step: step - 1 });
+  }
+  for (const { name, step } of states.sort((a, b) => a.step - b.step)) {
     const verdict = await verifyFile(files, name);
     verdicts.push(verdict.whole ? await judge(name, "checkpoint", async () => {
       const state = await decodeState(await files.read(name), name);

@@ -13,6 +13,7 @@ import { resolveConfig, type TrainConfig } from "../../src/model/config.ts";
 import { describePreset } from "../../src/model/embed.ts";
 import { encodeEncoder } from "../../src/model/onnx-export.ts";
 import { nameInitialisers } from "../../src/model/onnx-names.ts";
+import { frontFaults } from "../../src/model/onnx-operators.ts";
 import { resamplePositions } from "../../src/model/positions.ts";
 import { presetOf, PRESETS, type Preset } from "../../src/model/presets.ts";
 import { linksOf, permute, toStateDict } from "../../src/model/state-dict.ts";
@@ -209,15 +210,15 @@ describe("operators that weights do not show", () => {
     const tensors = new Map([...parameters, ...statistics].map(({ name, shape }) => [name, storeFloat32(new Float32Array(sizeOf(shape)).fill(0.5), shape)]));
     return readOnnx(encodeEncoder(tensors, { preset, patch: 64, mean: 0, deviation: 1, step: 0, config: {} }), "x");
   };
-  const models = { hybrid: written(hybrid), tiny: written(presetOf(settings("tiny", { "model.pool": "attention" }))), rfb: written(PRESETS["rfb"]!), grid: written(presetOf(settings("vit-tiny", { "model.grid": 5, "model.registers": 2 }))) };
-  const architectures = { hybrid: hybrid.architecture, tiny: presetOf(settings("tiny", { "model.pool": "attention" })).architecture, rfb: PRESETS["rfb"]!.architecture, grid: presetOf(settings("vit-tiny", { "model.grid": 5, "model.registers": 2 })).architecture };
+  const models = { mean: written(presetOf(settings("tiny"))), hybrid: written(hybrid), tiny: written(presetOf(settings("tiny", { "model.pool": "attention" }))), rfb: written(PRESETS["rfb"]!), grid: written(presetOf(settings("vit-tiny", { "model.grid": 5, "model.registers": 2 }))) };
+  const architectures = { mean: presetOf(settings("tiny")).architecture, hybrid: hybrid.architecture, tiny: presetOf(settings("tiny", { "model.pool": "attention" })).architecture, rfb: PRESETS["rfb"]!.architecture, grid: presetOf(settings("vit-tiny", { "model.grid": 5, "model.registers": 2 })).architecture };
   const judge = (name: keyof typeof models, change: (node: OnnxNode, index: number) => OnnxNode | readonly OnnxNode[] = (node) => node, more: Readonly<Record<string, StoredTensor>> = {}) =>
     nameInitialisers({ ...models[name], tensors: new Map([...models[name].tensors, ...Object.entries(more)]), nodes: models[name].nodes.flatMap(change) }, architectures[name]);
   const having = (op: string, attributes: OnnxNode["attributes"] extends ReadonlyMap<string, infer V> ? Record<string, V> : never, when: (node: OnnxNode) => boolean = () => true) => (node: OnnxNode): OnnxNode =>
     node.op === op && when(node) ? { ...node, attributes: new Map([...node.attributes, ...Object.entries(attributes)]) } : node;
 
   test("what was exported here has nothing strange", () => {
-    for (const name of ["hybrid", "tiny", "rfb", "grid"] as const) expect([name, judge(name).faults, judge(name).notes]).toEqual([name, [], []]);
+    for (const name of ["mean", "hybrid", "tiny", "rfb", "grid"] as const) expect([name, judge(name).faults, judge(name).notes]).toEqual([name, [], []]);
   });
 
   test.each<[string, readonly string[], ReturnType<typeof judge>]>([
@@ -229,23 +230,67 @@ describe("operators that weights do not show", () => {
     ["padding as TensorFlow has it", ["the convolution conv1 has pads SAME_UPPER, expected [2, 2, 2, 2]"], judge("tiny", having("Conv", { auto_pad: "SAME_UPPER" }, ({ inputs }) => inputs[1] === "conv1.weight"))],
     ["another dilation", ["the convolution base_net.7.branch1.2.conv has dilations [2, 2], expected [3, 3]"], judge("rfb", having("Conv", { dilations: [2, 2] }, ({ inputs }) => inputs[1] === "base_net.7.branch1.2.conv.weight"))],
     ["max pooling without padding", ["the max pooling has pads [0, 0, 0, 0], expected [1, 1, 1, 1]"], judge("hybrid", having("MaxPool", { pads: [0, 0, 0, 0] }))],
-    ["another activation", ["12 × HardSwish, expected Relu as the activation"], judge("tiny", (node, i) => (node.op === "Relu" && i > 4 ? { ...node, op: "HardSwish" } : node))],
+    ["another activation", ["layer1.0.conv2 works on HardSwish(layer1.0.conv1), expected Relu(layer1.0.conv1)", "layer1.0.conv3 works on HardSwish(layer1.0.conv2), expected Relu(layer1.0.conv2)", "layer2.0.downsample.0 works on HardSwish(Add(layer1.0.downsample.0, layer1.0.conv3)), expected Relu(Add(layer1.0.downsample.0, layer1.0.conv3))", expect.stringMatching(/^and \d+ more places/) as string], judge("tiny", (node, i) => (node.op === "Relu" && i > 4 ? { ...node, op: "HardSwish" } : node))],
+    ["one activation of another kind", ["layer3.0.conv2 works on Elu(layer3.0.conv1), expected Relu(layer3.0.conv1)"], judge("tiny", (node) => (node.op === "Relu" && node.name.includes("layer3/0/conv1") ? { ...node, op: "Elu" } : node))],
+    ["an operator of another domain", ["layer3.0.conv2 works on com.example::Relu(layer3.0.conv1), expected Relu(layer3.0.conv1)"], judge("tiny", (node) => (node.op === "Relu" && node.name.includes("layer3/0/conv1") ? { ...node, op: "com.example::Relu" } : node))],
+    ["a convolution of another domain", ["layer3.0.conv2 is used by no operator that could be its own", expect.stringMatching(/^layer3.0.conv3 works on Relu\(BatchNormalization\(com.example::Conv\(/) as string], judge("tiny", (node) => (node.op === "Conv" && node.inputs[1] === "layer3.0.conv2.weight" ? { ...node, op: "com.example::Conv" } : node))],
+    ["no max pooling", [expect.stringMatching(/layer1.0.downsample.0 works on Relu\(patch_embed.backbone.conv1\), expected MaxPool\(Relu\(/) as string, expect.stringMatching(/layer1.0.conv1/) as string], judge("hybrid", (node) => (node.op === "MaxPool" ? { ...node, op: "Identity" } : node))],
+    ["max pooling that rounds up", ["the max pooling rounds the number of its windows up, expected down"], judge("hybrid", having("MaxPool", { ceil_mode: 1 }))],
+    ["a shortcut left out", ["layer4.0.conv1 works on Relu(layer3.0.conv3), expected Relu(Add(layer3.0.downsample.0, layer3.0.conv3))", "layer4.0.downsample.0 works on Relu(layer3.0.conv3), expected Relu(Add(layer3.0.downsample.0, layer3.0.conv3))"].sort().reverse(), judge("tiny", (node) => (node.op === "Add" && /^\/Add_/.test(node.name) && node.inputs[0] === models.tiny.nodes.find(({ inputs }) => inputs[1] === "layer3.0.bn3.weight")!.outputs[0] ? { ...node, op: "Identity", inputs: [node.inputs[0]!] } : node))],
+    ["a norm's mean and bias exchanged", ["layer2.0.conv2 works on Relu(BatchNormalization(layer2.0.conv1, layer2.0.bn1.weight, layer2.0.bn1.running_mean, layer2.0.bn1.bias, …)), expected Relu(layer2.0.conv1)"], judge("tiny", (node) => (node.inputs[1] === "layer2.0.bn1.weight" ? { ...node, inputs: [node.inputs[0]!, node.inputs[1], node.inputs[3]!, node.inputs[2]!, node.inputs[4]!] } : node))],
+    ["numbers of a formula that are several", ["unexpected: \"onnx::Mul_9\" F32[4], read by Mul", "layer2.0.conv2 works on Mul(Relu(layer2.0.conv1), onnx::Mul_9), expected Relu(layer2.0.conv1)"], judge("tiny", (node) => (node.inputs[1] === "layer2.0.conv2.weight" ? [{ ...node, op: "Mul", name: "", inputs: [node.inputs[0]!, "onnx::Mul_9"], outputs: ["scaled"], attributes: new Map() }, { ...node, inputs: ["scaled", node.inputs[1]] }] : node), { "onnx::Mul_9": storeFloat32(new Float32Array(4), [4]) })],
+    ["another number of heads", ["scores of attention are multiplied by 0.25, expected 0.176777: another number of heads"], judge("grid", undefined, { [`const_f32_${1 / Math.sqrt(32)}`]: storeFloat32(Float32Array.of(0.25), []) })],
+    ["features that are no mean", ["nothing in it is the features, mean(Relu(Add(layer4.0.downsample.0, layer4.0.conv3)))"], judge("mean", (node) => (node.op === "GlobalAveragePool" ? { ...node, op: "GlobalMaxPool" } : node))],
   ])("%s", (_, faults, got) => {
     expect(got.faults).toEqual(faults);
   });
 
+  test("the same formulas as others write them: norms and GELU in parts, as one operator, heads' sizes looked up, products with their bias", () => {
+    const node = (op: string, inputs: readonly string[], output: string): OnnxNode => ({ op, name: "", inputs, outputs: [output], attributes: new Map() });
+    const parts = ({ op, inputs, outputs }: OnnxNode): readonly OnnxNode[] => {
+      const [x = "", gamma = "", beta = ""] = inputs;
+      const [y = ""] = outputs;
+      return op !== "LayerNormalization" ? [] : [node("ReduceMean", [x], `${y}.m`), node("Sub", [x, `${y}.m`], `${y}.c`), node("Pow", [`${y}.c`, "two"], `${y}.s`), node("ReduceMean", [`${y}.s`], `${y}.v`), node("Add", [`${y}.v`, "tiny"], `${y}.e`), node("Sqrt", [`${y}.e`], `${y}.d`), node("Div", [`${y}.c`, `${y}.d`], `${y}.n`), node("Mul", [`${y}.n`, gamma], `${y}.w`), node("Add", [`${y}.w`, beta], y)];
+    };
+    const numbers = { two: storeFloat32(Float32Array.of(2), []), tiny: storeFloat32(Float32Array.of(1e-6), []) };
+    const inParts = judge("hybrid", (one) => (one.op === "LayerNormalization" ? parts(one) : one), numbers);
+    expect(inParts.faults).toEqual([]);
+    // GELU is x/√2 → erf → + 1 → · x → · 1/2 here: its last product becomes the operator, what is before it nobody reads.
+    const half = models.hybrid.nodes.filter(({ op, inputs }) => op === "Mul" && inputs[1] === "const_f32_0.5" && models.hybrid.nodes.some((other) => other.op === "Mul" && other.outputs[0] === inputs[0] && other !== undefined));
+    const erf = models.hybrid.nodes.find(({ op }) => op === "Erf")!;
+    const x = models.hybrid.nodes.find(({ outputs }) => outputs[0] === erf.inputs[0])!.inputs[0]!;
+    expect(half).toHaveLength(1);
+    expect(judge("hybrid", (one) => (one === half[0] ? node("Gelu", [x], one.outputs[0]!) : one)).faults).toEqual([]);
+    expect(judge("hybrid", (one) => (one === half[0] ? { ...node("Gelu", [x], one.outputs[0]!), attributes: new Map([["approximate", "tanh"]]) } : one)).faults).toEqual([expect.stringMatching(/^blocks.0.mlp.fc2 works on Gelu by tanh\(blocks.0.mlp.fc1\), expected 0?/) as string]);
+    const softmax = models.hybrid.nodes.find(({ op }) => op === "Softmax")!;
+    const scaled = models.hybrid.nodes.find(({ outputs }) => outputs[0] === softmax.inputs[0])!;
+    expect(judge("hybrid", (one) => (one === scaled ? [node("Shape", [scaled.inputs[0]!], "shape"), node("Cast", ["shape"], "size"), node("Sqrt", ["size"], "root"), node("Div", [scaled.inputs[0]!, "root"], scaled.outputs[0]!)] : one)).faults).toEqual([]);
+    const bias = models.hybrid.nodes.find(({ op, inputs }) => op === "Add" && inputs[1] === "blocks.0.mlp.fc1.bias")!;
+    const product = models.hybrid.nodes.find(({ outputs }) => outputs[0] === bias.inputs[0])!;
+    expect(judge("hybrid", (one) => (one === product ? [] : one === bias ? node("Gemm", [...product.inputs, "blocks.0.mlp.fc1.bias"], bias.outputs[0]!) : one)).faults).toEqual([]);
+  });
+
+  test("what is done to intensities in front is what the settings say, or a fault", () => {
+    const vector = (name: string, ...values: number[]) => ({ [name]: storeFloat32(Float32Array.from(values), [1, values.length, 1, 1]) });
+    const front = judge("tiny", (node) => (node.inputs[0] === "images" ? [{ ...node, op: "Div", inputs: ["images", "white"], outputs: ["unit"] }, { ...node, inputs: ["unit", "means"] }] : node.op === "Div" ? { ...node, inputs: [node.inputs[0]!, "spread"] } : node), { ...vector("white", 255), ...vector("means", 0.25, 0.25), ...vector("spread", 0.5) });
+    expect([front.faults, frontFaults(front.front, 0.25, 0.5)]).toEqual([[], []]);
+    expect(frontFaults(front.front, 0.449, 0.226)).toEqual(["it brings intensities to (x − 63.75) / 127.5 in one of 2 channels itself, expected (x − 0.449) / 0.226, as the settings data.mean and data.deviation say"]);
+    expect(frontFaults([], 0.449, 0.226)).toEqual([]);
+    for (const value of [0, NaN]) expect(frontFaults([{ op: "Mul", name: "x", values: [value] }], 0, 1)).toHaveLength(1);
+  });
+
   test("a weight of one word inside the encoder, a numbered one, and one that nobody reads", () => {
-    const scale = (name: string) => (node: OnnxNode): readonly OnnxNode[] => (node.op === "Conv" && node.inputs[1] === "conv1.weight" ? [{ ...node, op: "Mul", name: "", inputs: [node.inputs[0]!, name], outputs: ["scaled"], attributes: new Map() }, { ...node, inputs: ["scaled", ...node.inputs.slice(1)] }] : [node]);
+    const scale = (name: string) => (node: OnnxNode): readonly OnnxNode[] => (node.op === "Conv" && node.inputs[1] === "layer1.0.conv2.weight" ? [{ ...node, op: "Mul", name: "", inputs: [node.inputs[0]!, name], outputs: ["scaled"], attributes: new Map() }, { ...node, inputs: ["scaled", ...node.inputs.slice(1)] }] : [node]);
     const four = storeFloat32(new Float32Array(4), [4]);
     for (const name of ["gamma", "1234", "onnx::Mul_77"]) {
-      expect(judge("tiny", scale(name), { [name]: four }).faults).toEqual([`unexpected: "${name}" F32[4], read by Mul`]);
+      expect(judge("tiny", scale(name), { [name]: four }).faults).toEqual([`unexpected: "${name}" F32[4], read by Mul`, expect.stringMatching(/^layer1.0.conv2 works on Mul\(/)]);
       expect(judge("tiny", undefined, { [name]: four }).faults).toEqual([`unexpected: "${name}" F32[4], read by nothing`]);
     }
     // Behind the features it changes none of them, and one number is a part of a formula; a learned one, by its name, is told.
     const behind = judge("tiny", (node) => (node.outputs[0] === "h" ? [node, { ...node, op: "Mul", name: "", inputs: ["h", "gamma"], outputs: ["scores"], attributes: new Map() }] : node), { gamma: four });
     expect([behind.faults, behind.notes]).toEqual([[], ['1 tensor without a place, left out: "gamma" F32[4]']]);
     const one = storeFloat32(Float32Array.of(2), []);
-    expect(judge("tiny", scale("55"), { "55": one })).toMatchObject({ faults: [], notes: [] });
+    expect(judge("tiny", scale("55"), { "55": one }).faults).toEqual(["layer1.0.conv2 works on factor(2, Relu(layer1.0.conv1)), expected Relu(layer1.0.conv1)"]);
     expect(judge("tiny", scale("temperature"), { temperature: one }).notes).toEqual(['1 tensor without a place, left out: "temperature" F32[]']);
   });
 });

@@ -17,6 +17,7 @@ import { openWeights } from "../../src/model/open-weights.ts";
 import { initialValues } from "../../src/model/parameters.ts";
 import { presetOf } from "../../src/model/presets.ts";
 import { createRun } from "../../src/model/run.ts";
+import { failureName } from "../../src/model/run-folder.ts";
 import { toStateDict } from "../../src/model/state-dict.ts";
 import { verify, type Verdict } from "../../src/model/verify.ts";
 import { encodeWeights, type Weights } from "../../src/model/weights.ts";
@@ -133,6 +134,17 @@ describe("damaged ones, and others", () => {
     expect(found).toHaveLength(3);
     expect(found.join("\n")).toMatch(/metrics\.jsonl: line 1: no JSON[\s\S]*SHA-256[\s\S]*seed is other than in config\.json/);
     for (const [name, bytes] of saved) await files.writeAtomic(name, bytes);
+  });
+
+  test("what a run left where it gave up is looked at too", async () => {
+    const name = `run/${failureName(5)}`;
+    const last = await files.read(`run/checkpoints/${checkpointName(4)}`);
+    await files.writeAtomic(name, last);
+    expect((await verify(files, "run")).find(({ file }) => file === name)).toMatchObject({ what: "checkpoint", whole: true });
+    await files.writeAtomic(`run/${failureName(7)}`, last);
+    await change(name, name, (bytes) => (bytes[bytes.length - 5]! ^= 1));
+    expect(damagedIn(await verify(files, "run")).join("\n")).toMatch(/failed-step-0000000005[^]*SHA-256[^]*failed-step-0000000007[^]*it holds step 4, expected step 6/);
+    for (const step of [5, 7]) await files.remove(`run/${failureName(step)}`);
   });
 
   test("numbers that are none, tensors that are missing or of another shape, a flipped bit", async () => {
