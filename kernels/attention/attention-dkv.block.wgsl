@@ -1,9 +1,10 @@
 // dv_j = Σ_i p_ij dOut_i and dk_j = scale Σ_i p_ij (dOut_i · v_j − delta_i) q_i with p_ij = exp(scale q_i · k_j − lse_i) in blocks of
-// registers (see lib/heads). d in 32s.
+// registers (see lib/heads). d in fours.
 //#params
 alias Elem = f32;
-const D4 = 16u;                                                     // columns, in fours
+const D4 = 16u;                                                     // columns, in fours, and up to the next eight
 const ROWS = 32u;                                                   // keys a workgroup takes
+const STEP = 32u;                                                   // queries it stages at a time
 //#end
 //#use heads madd
 alias Elem4 = vec4<Elem>;
@@ -20,8 +21,8 @@ struct Uniforms { origin: vec3u, b: u32, h: u32, n: u32, m: u32, d: u32, scale: 
 
 struct Task { wg: vec3u, first: u32 }                               // head, batch, and the first row
 
-fn queryAt(wg: vec3u, i: u32, c4: u32) -> u32 { return ((wg.z * u.n + min(i, u.n - 1u)) * u.h + wg.y) * D4 + c4; }
-fn keyAt(wg: vec3u, j: u32, c4: u32) -> u32 { return ((wg.z * u.m + min(j, u.m - 1u)) * u.h + wg.y) * D4 + c4; }
+fn queryAt(wg: vec3u, i: u32, c4: u32) -> u32 { return ((wg.z * u.n + min(i, u.n - 1u)) * u.h + wg.y) * (u.d / 4u) + c4; }
+fn keyAt(wg: vec3u, j: u32, c4: u32) -> u32 { return ((wg.z * u.m + min(j, u.m - 1u)) * u.h + wg.y) * (u.d / 4u) + c4; }
 
 fn keptAt(task: Task, operand: u32, row: u32, c4: u32) -> vec4f {
   if (operand == 0u) { return vec4f(k[keyAt(task.wg, task.first + row, c4)]); }
@@ -60,13 +61,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
     gather(&sumsK, 0u, t);
   }
   for (var r = 0u; r < 4u; r++) {
-    let row = wg.x * ROWS + t / 8u * 4u + r;
+    let row = wg.x * ROWS + t / ACROSS * 4u + r;
     if (row >= u.m) { break; }
     for (var w = 0u; w < WIDE; w++) {
+      let c4 = t % ACROSS + ACROSS * w;
+      if (c4 >= u.d / 4u) { break; }
       let keys = array<vec4f, 4>(sumsK[w].a, sumsK[w].b, sumsK[w].c, sumsK[w].d);
-      dk[keyAt(wg, row, t % 8u + 8u * w)] = Elem4(keys[r] * u.scale);
+      dk[keyAt(wg, row, c4)] = Elem4(keys[r] * u.scale);
       let values = array<vec4f, 4>(sumsV[w].a, sumsV[w].b, sumsV[w].c, sumsV[w].d);
-      dv[keyAt(wg, row, t % 8u + 8u * w)] = Elem4(values[r]);
+      dv[keyAt(wg, row, c4)] = Elem4(values[r]);
     }
   }
 }

@@ -5,8 +5,7 @@ import blockSource from "./attention-dkv.block.wgsl?raw";
 import columnsSource from "./attention-dkv.columns.wgsl?raw";
 import matrix from "./attention-dkv.matrix.wgsl?raw";
 import naive from "./attention-dkv.naive.wgsl?raw";
-import tiledSource from "./attention-dkv.tiled.wgsl?raw";
-import { block, chooseAttention, columns, matrixHeads, tiled } from "./variants.ts";
+import { block, chooseAttention, columns, matrixHeads } from "./variants.ts";
 
 /** dv_j = Σ_i p_ij dOut_i and dk_j = scale Σ_i p_ij (dOut_i · v_j − delta_i) q_i, with p recomputed from `lse`. */
 export const attentionDkv = defineKernel({
@@ -28,8 +27,7 @@ export const attentionDkv = defineKernel({
   variants: {
     naive: { source: naive, grid: ({ b, h, m }) => [ceilDiv(m, 64), h, b] },
     columns: { ...columns, source: columnsSource, grid: ({ b, h, m }, constant) => [ceilDiv(m, constant("WIDTH")), h, b], tiles: { m: "WIDTH" } },
-    tiled: { ...tiled, source: tiledSource, grid: ({ b, h, m }, constant) => [ceilDiv(m, constant("ROWS")), h, b], tiles: { m: "ROWS", n: "STEP" } },
-    block: { ...block, source: blockSource, grid: ({ b, h, m }, constant) => [ceilDiv(m, constant("ROWS")), h, b], tiles: { m: "ROWS" } },
+    block: { ...block, source: blockSource, grid: ({ b, h, m }, constant) => [ceilDiv(m, constant("ROWS")), h, b], tiles: { m: "ROWS", n: "STEP" } },
     ...matrixHeads(matrix, "m", 2),
   },
   choose: chooseAttention,

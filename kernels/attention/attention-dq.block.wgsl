@@ -1,9 +1,10 @@
 // dq_i = scale Σ_j p_ij (dOut_i · v_j − delta_i) k_j with p_ij = exp(scale q_i · k_j − lse_i) in blocks of registers (see lib/heads).
-// d in 32s.
+// d in fours.
 //#params
 alias Elem = f32;
-const D4 = 16u;                                                     // columns, in fours
+const D4 = 16u;                                                     // columns, in fours, and up to the next eight
 const ROWS = 32u;                                                   // queries a workgroup takes
+const STEP = 32u;                                                   // keys it stages at a time
 //#end
 //#use heads madd
 alias Elem4 = vec4<Elem>;
@@ -19,8 +20,8 @@ struct Uniforms { origin: vec3u, b: u32, h: u32, n: u32, m: u32, d: u32, scale: 
 
 struct Task { wg: vec3u, first: u32 }                               // head, batch, and the first row
 
-fn queryAt(wg: vec3u, i: u32, c4: u32) -> u32 { return ((wg.z * u.n + min(i, u.n - 1u)) * u.h + wg.y) * D4 + c4; }
-fn keyAt(wg: vec3u, j: u32, c4: u32) -> u32 { return ((wg.z * u.m + min(j, u.m - 1u)) * u.h + wg.y) * D4 + c4; }
+fn queryAt(wg: vec3u, i: u32, c4: u32) -> u32 { return ((wg.z * u.n + min(i, u.n - 1u)) * u.h + wg.y) * (u.d / 4u) + c4; }
+fn keyAt(wg: vec3u, j: u32, c4: u32) -> u32 { return ((wg.z * u.m + min(j, u.m - 1u)) * u.h + wg.y) * (u.d / 4u) + c4; }
 
 fn keptAt(task: Task, operand: u32, row: u32, c4: u32) -> vec4f {
   if (operand == 0u) { return vec4f(q[queryAt(task.wg, task.first + row, c4)]); }
@@ -39,7 +40,7 @@ fn weightOf(s: vec4f, dp: vec4f, shift: f32, offset: f32, keep: vec4<bool>) -> v
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t: u32) {
   let wg = group + u.origin;
   let task = Task(wg, wg.x * ROWS);
-  let at = vec4u((wg.z * u.h + wg.y) * u.n) + min(vec4u(wg.x * ROWS + t / 8u * 4u) + vec4u(0u, 1u, 2u, 3u), vec4u(u.n - 1u));
+  let at = vec4u((wg.z * u.h + wg.y) * u.n) + min(vec4u(wg.x * ROWS + t / ACROSS * 4u) + vec4u(0u, 1u, 2u, 3u), vec4u(u.n - 1u));
   let shift = vec4f(lse[at.x], lse[at.y], lse[at.z], lse[at.w]);
   let offset = vec4f(delta[at.x], delta[at.y], delta[at.z], delta[at.w]);
   var sums = Sums();
@@ -56,11 +57,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
     gather(&sums, 0u, t);
   }
   for (var r = 0u; r < 4u; r++) {
-    let row = wg.x * ROWS + t / 8u * 4u + r;
+    let row = wg.x * ROWS + t / ACROSS * 4u + r;
     if (row >= u.n) { break; }
     for (var w = 0u; w < WIDE; w++) {
+      let c4 = t % ACROSS + ACROSS * w;
+      if (c4 >= u.d / 4u) { break; }
       let rows = array<vec4f, 4>(sums[w].a, sums[w].b, sums[w].c, sums[w].d);
-      dq[queryAt(wg, row, t % 8u + 8u * w)] = Elem4(rows[r] * u.scale);
+      dq[queryAt(wg, row, c4)] = Elem4(rows[r] * u.scale);
     }
   }
 }

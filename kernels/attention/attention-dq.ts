@@ -5,8 +5,7 @@ import blockSource from "./attention-dq.block.wgsl?raw";
 import columnsSource from "./attention-dq.columns.wgsl?raw";
 import matrix from "./attention-dq.matrix.wgsl?raw";
 import naive from "./attention-dq.naive.wgsl?raw";
-import tiledSource from "./attention-dq.tiled.wgsl?raw";
-import { block, chooseAttention, columns, matrixHeads, tiled } from "./variants.ts";
+import { block, chooseAttention, columns, matrixHeads } from "./variants.ts";
 
 /** dq_i = scale Σ_j p_ij (dOut_i · v_j − delta_i) k_j, with p recomputed from `lse`. */
 export const attentionDq = defineKernel({
@@ -27,8 +26,7 @@ export const attentionDq = defineKernel({
   variants: {
     naive: { source: naive, grid: ({ b, h, n }) => [ceilDiv(n, 64), h, b] },
     columns: { ...columns, source: columnsSource, grid: ({ b, h, n }, constant) => [ceilDiv(n, constant("WIDTH")), h, b], tiles: { n: "WIDTH" } },
-    tiled: { ...tiled, source: tiledSource, grid: ({ b, h, n }, constant) => [ceilDiv(n, constant("ROWS")), h, b], tiles: { n: "ROWS", m: "STEP" } },
-    block: { ...block, source: blockSource, grid: ({ b, h, n }, constant) => [ceilDiv(n, constant("ROWS")), h, b], tiles: { n: "ROWS" } },
+    block: { ...block, source: blockSource, grid: ({ b, h, n }, constant) => [ceilDiv(n, constant("ROWS")), h, b], tiles: { n: "ROWS", m: "STEP" } },
     ...matrixHeads(matrix, "n", 2),
   },
   choose: chooseAttention,

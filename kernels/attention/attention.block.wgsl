@@ -1,8 +1,9 @@
-// out = softmax(q kᵀ · scale) v in blocks of registers (see lib/heads), streamed over the keys with an online log-sum-exp. d in 32s.
+// out = softmax(q kᵀ · scale) v in blocks of registers (see lib/heads), streamed over the keys with an online log-sum-exp. d in fours.
 //#params
 alias Elem = f32;
-const D4 = 16u;                                                     // columns, in fours
+const D4 = 16u;                                                     // columns, in fours, and up to the next eight
 const ROWS = 32u;                                                   // queries a workgroup takes
+const STEP = 32u;                                                   // keys it stages at a time
 //#end
 //#use heads madd
 alias Elem4 = vec4<Elem>;
@@ -16,8 +17,8 @@ struct Uniforms { origin: vec3u, b: u32, h: u32, n: u32, m: u32, d: u32, scale: 
 
 struct Task { wg: vec3u, first: u32 }                               // head, batch, and the first row
 
-fn queryAt(wg: vec3u, i: u32, c4: u32) -> u32 { return ((wg.z * u.n + min(i, u.n - 1u)) * u.h + wg.y) * D4 + c4; }
-fn keyAt(wg: vec3u, j: u32, c4: u32) -> u32 { return ((wg.z * u.m + min(j, u.m - 1u)) * u.h + wg.y) * D4 + c4; }
+fn queryAt(wg: vec3u, i: u32, c4: u32) -> u32 { return ((wg.z * u.n + min(i, u.n - 1u)) * u.h + wg.y) * (u.d / 4u) + c4; }
+fn keyAt(wg: vec3u, j: u32, c4: u32) -> u32 { return ((wg.z * u.m + min(j, u.m - 1u)) * u.h + wg.y) * (u.d / 4u) + c4; }
 
 fn keptAt(task: Task, operand: u32, row: u32, c4: u32) -> vec4f {
   return vec4f(q[queryAt(task.wg, task.first + row, c4)]);
@@ -29,7 +30,7 @@ fn streamedAt(task: Task, operand: u32, row: u32, c4: u32) -> vec4f {
 
 // Stands for minus infinity, which WGSL may assume absent.
 const NOTHING = -1e30;
-var<workgroup> shared4: array<vec4f, LANES>;                        // what the eight invocations of four rows tell each other
+var<workgroup> shared4: array<vec4f, LANES>;                        // what the invocations of four rows tell each other
 
 fn highestOf(x: vec4f) -> f32 { return max(max(x.x, x.y), max(x.z, x.w)); }
 fn sumOf(x: vec4f) -> f32 { return (x.x + x.y) + (x.z + x.w); }
@@ -40,7 +41,7 @@ fn weightOf(x: vec4f, top: f32, keep: vec4<bool>) -> vec4f { return select(vec4f
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t: u32) {
   let wg = group + u.origin;
   let task = Task(wg, wg.x * ROWS);
-  let first = t / 8u * 8u;                                          // of the eight
+  let first = t / ACROSS * ACROSS;                                  // of those that share four rows
   var top = vec4f(NOTHING);                                         // of each row
   var total = vec4f();                                              // of this invocation's share
   var sums = Sums();
@@ -54,7 +55,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
     shared4[t] = vec4f(highestOf(s.a), highestOf(s.b), highestOf(s.c), highestOf(s.d));
     workgroupBarrier();
     var next = top;
-    for (var i = 0u; i < 8u; i++) { next = max(next, shared4[first + i]); }
+    for (var i = 0u; i < ACROSS; i++) { next = max(next, shared4[first + i]); }
     let p = Four(weightOf(s.a, next.x, keep), weightOf(s.b, next.y, keep), weightOf(s.c, next.z, keep), weightOf(s.d, next.w, keep));
     storeWeights(p, t);
     let shrink = exp(top - next);
@@ -72,14 +73,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
   shared4[t] = total;
   workgroupBarrier();
   var whole = vec4f();
-  for (var i = 0u; i < 8u; i++) { whole += shared4[first + i]; }
+  for (var i = 0u; i < ACROSS; i++) { whole += shared4[first + i]; }
   for (var r = 0u; r < 4u; r++) {
-    let row = wg.x * ROWS + t / 8u * 4u + r;
+    let row = wg.x * ROWS + t / ACROSS * 4u + r;
     if (row >= u.n) { break; }
-    if (t % 8u == 0u) { lse[(wg.z * u.h + wg.y) * u.n + row] = top[r] + log(whole[r]); }
+    if (t % ACROSS == 0u) { lse[(wg.z * u.h + wg.y) * u.n + row] = top[r] + log(whole[r]); }
     for (var w = 0u; w < WIDE; w++) {
+      let c4 = t % ACROSS + ACROSS * w;
+      if (c4 >= u.d / 4u) { break; }
       let rows = array<vec4f, 4>(sums[w].a, sums[w].b, sums[w].c, sums[w].d);
-      out[queryAt(wg, row, t % 8u + 8u * w)] = Elem4(rows[r] / whole[r]);
+      out[queryAt(wg, row, c4)] = Elem4(rows[r] / whole[r]);
     }
   }
 }

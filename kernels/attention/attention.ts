@@ -5,8 +5,7 @@ import blockSource from "./attention.block.wgsl?raw";
 import columnsSource from "./attention.columns.wgsl?raw";
 import matrix from "./attention.matrix.wgsl?raw";
 import naive from "./attention.naive.wgsl?raw";
-import tiledSource from "./attention.tiled.wgsl?raw";
-import { block, chooseAttention, columns, matrixHeads, tiled } from "./variants.ts";
+import { block, chooseAttention, columns, matrixHeads } from "./variants.ts";
 
 /** softmax(q kᵀ · scale) v for each head, without the n × m matrix; `lse` is the log of each row's sum of exponentials. */
 export const attention = defineKernel({
@@ -24,8 +23,7 @@ export const attention = defineKernel({
   variants: {
     naive: { source: naive, grid: ({ b, h, n }) => [ceilDiv(n, 64), h, b] },
     columns: { ...columns, source: columnsSource, grid: ({ b, h, n }, constant) => [ceilDiv(n, constant("WIDTH")), h, b], tiles: { n: "WIDTH" } },
-    tiled: { ...tiled, source: tiledSource, grid: ({ b, h, n }, constant) => [ceilDiv(n, constant("ROWS")), h, b], tiles: { n: "ROWS", m: "STEP" } },
-    block: { ...block, source: blockSource, grid: ({ b, h, n }, constant) => [ceilDiv(n, constant("ROWS")), h, b], tiles: { n: "ROWS" } },
+    block: { ...block, source: blockSource, grid: ({ b, h, n }, constant) => [ceilDiv(n, constant("ROWS")), h, b], tiles: { n: "ROWS", m: "STEP" } },
     ...matrixHeads(matrix, "n", 1),
   },
   choose: chooseAttention,

@@ -19,22 +19,14 @@ export const columns = {
     d % 4 === 0 && subgroupMin === subgroupMax && (subgroupMin === 4 || subgroupMin === 8) && d <= 16 * subgroupMin,
 };
 
-/** Constants of the `tiled` variants: ROWS rows in registers, STEP rows of two operands in workgroup memory. */
-export const tiled = {
-  params: { ROWS: [32, 64, 128], STEP: [8, 16, 32] },
-  specialize: { D4: ({ d }: Head) => d / 4 },
-  /** Longer rows would spill: an invocation holds two or three of them. */
-  legal: ({ d }: Head, { workgroupMemory, invocations }: Traits, _: ReadonlySet<string>, constant: Constants) =>
-    d % 4 === 0 && d <= 64 && 32 * constant("STEP") * constant("D4") <= workgroupMemory && constant("ROWS") <= invocations,
-};
-
-/** Constants of the `block` variants: ROWS rows, 32 rows at a time of two operands in workgroup memory, and the weights of both. */
+/** Constants of the `block` variants: ROWS rows, STEP rows at a time of two operands in workgroup memory, and the weights of both. */
 export const block = {
-  params: { ROWS: [16, 32, 64] },
-  specialize: { D4: ({ d }: Head) => Math.max(8, Math.ceil(d / 4)) },
+  params: { ROWS: [16, 32, 64], STEP: [8, 16, 32] },
+  specialize: { D4: ({ d }: Head) => 8 * ceilDiv(d, 32) },
   legal: ({ d }: Head, { workgroupMemory, invocations }: Traits, _: ReadonlySet<string>, constant: Constants) => {
-    const rows = constant("ROWS");
-    return d % 32 === 0 && d <= MAX_HEAD && 16 * (64 * (d / 4 + 1) + 11 * rows) <= workgroupMemory && 2 * rows <= invocations;
+    const [rows, step] = [constant("ROWS"), constant("STEP")];
+    const vectors = 2 * step * (constant("D4") + 1) + rows * (step / 4 + 1) + (rows * step) / 16;
+    return d % 4 === 0 && d <= MAX_HEAD && 16 * vectors <= workgroupMemory && (rows * step) / 16 <= invocations;
   },
 };
 
@@ -67,7 +59,7 @@ export function matrixHeads(source: string, rows: "n" | "m", kept: 1 | 2) {
   } as const;
 }
 
-/** Subgroups where barriers are dear; matrices where there are any, and workgroup memory, where they are cheap. */
+/** Subgroups where barriers are dear; matrices where there are any, and workgroup memory, where they are cheap: as many rows at a time as fit. */
 export function chooseAttention(_: unknown, { barriers }: Traits): readonly Choice[] {
-  return barriers === "dear" ? [{ variant: "columns" }] : [{ variant: "matrix", params: { ROWS: 64 } }, { variant: "matrix" }, { variant: "block", params: { ROWS: 64 } }, { variant: "block" }, { variant: "tiled" }];
+  return barriers === "dear" ? [{ variant: "columns" }] : [{ variant: "matrix", params: { ROWS: 64 } }, { variant: "matrix" }, { variant: "block", params: { ROWS: 64 } }, { variant: "block" }, { variant: "block", params: { STEP: 16 } }, { variant: "block", params: { STEP: 8 } }];
 }

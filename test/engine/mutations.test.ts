@@ -66,8 +66,8 @@ describe("a mutant is named", () => {
     ["between a write and a tree", reduce, "workgroup", 1, false],
     // In its own place the first invocation runs first, and nobody is too early. SwiftShader has its turn come first in any place.
     ["before all read what the first wrote", softmax, "workgroup", 2, true],
-    ["before a tile is read", attention, "tiled", 2, false],
-    ["before a tile is overwritten", attention, "tiled", 1, false],
+    ["before a tile is read", attention, "block", 2, false],
+    ["before a tile is overwritten", attention, "block", 1, false],
   ] as const)("a missing barrier %s", async (_, kernel, variant, nth, scattered) => {
     const pieces = kernel.variants[variant]!.source.split("workgroupBarrier();");
     const source = pieces.map((piece, i) => (i === 0 ? piece : i === nth ? `/* none */;${piece}` : `workgroupBarrier();${piece}`)).join("");
