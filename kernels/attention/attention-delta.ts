@@ -1,5 +1,6 @@
 // The descriptor of the row sums that the backward pass of attention begins with.
 import { as, ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
+import { splitAlong } from "../../src/kernel/split.ts";
 import naive from "./attention-delta.naive.wgsl?raw";
 import vec4 from "./attention-delta.vec4.wgsl?raw";
 
@@ -31,5 +32,6 @@ export const attentionDelta = defineKernel({
     "vit-s 224, batch 2": { numbers: { b: 2, h: 6, n: 197, d: 64 }, bench: true },
   },
   free: { b: 1, h: 1, n: 1, d: 1 },
+  split: splitAlong("b"),
   gradient: { none: "a part of the backward pass of attention" },
 });

@@ -1,5 +1,6 @@
 // The descriptor of the gradient of attention with respect to its keys and values.
 import { as, ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
+import { splitAlong } from "../../src/kernel/split.ts";
 import { libraries } from "../lib/index.ts";
 import blockSource from "./attention-dkv.block.wgsl?raw";
 import columnsSource from "./attention-dkv.columns.wgsl?raw";
@@ -68,5 +69,6 @@ export const attentionDkv = defineKernel({
     "vit-s 224, batch 2": { numbers: { b: 2, h: 6, n: 197, m: 197, d: 64, scale: 0.125 }, bench: true },
   },
   free: { b: 1, h: 1, n: 1, m: 1 },
+  split: splitAlong("b"),
   gradient: { none: "a part of the backward pass of attention" },
 });

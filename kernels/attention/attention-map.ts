@@ -1,5 +1,6 @@
 // The descriptor of the attention map.
 import { as, ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
+import { splitAlong } from "../../src/kernel/split.ts";
 import naive from "./attention-map.naive.wgsl?raw";
 import vec4 from "./attention-map.vec4.wgsl?raw";
 
@@ -36,5 +37,6 @@ export const attentionMap = defineKernel({
     "one query over 1024 tokens": { numbers: { b: 1, h: 6, n: 1, m: 1024, d: 64, scale: 0.125 }, bench: true },
   },
   free: { b: 1, h: 1, n: 1, m: 1 },
+  split: splitAlong("b"),
   gradient: { none: "the map is exported for looking at; attention itself is what is differentiated" },
 });

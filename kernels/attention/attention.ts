@@ -1,5 +1,6 @@
 // The descriptor of fused attention.
 import { as, ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
+import { splitAlong } from "../../src/kernel/split.ts";
 import { libraries } from "../lib/index.ts";
 import blockSource from "./attention.block.wgsl?raw";
 import columnsSource from "./attention.columns.wgsl?raw";
@@ -66,5 +67,6 @@ export const attention = defineKernel({
     "vit-s 1025 tokens": { numbers: { b: 1, h: 6, n: 1025, m: 1025, d: 64, scale: 0.125 }, bench: true },
   },
   free: { b: 1, h: 1, n: 1, m: 1 },
+  split: splitAlong("b"),
   gradient: "op",
 });

@@ -1,6 +1,8 @@
 // The descriptor of two-dimensional convolution.
 import { ceilDiv, defineKernel, read, when, write } from "../../src/kernel/define.ts";
 import { activationOf } from "../../src/kernel/special.ts";
+import { FORWARD, splitRows } from "../../src/kernel/split-rows.ts";
+import { splitAlong, splitBy } from "../../src/kernel/split.ts";
 import { libraries } from "../lib/index.ts";
 import { matrixTileVariants } from "../lib/matrix-tile.ts";
 import broadcast from "./conv2d.broadcast.wgsl?raw";
@@ -140,5 +142,6 @@ export const conv2d = defineKernel({
     ...BENCH_PROBLEMS,
   },
   free: { b: 1, ih: 1, iw: 1, oh: 1, ow: 1, og: 1 },
+  split: splitBy(splitAlong("b"), splitRows(FORWARD)),
   gradient: "op",
 });

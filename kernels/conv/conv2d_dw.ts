@@ -1,5 +1,7 @@
 // The descriptor of the gradient of a convolution with respect to its filters, in parts.
-import { as, ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
+import { as, ceilDiv, defineKernel, type Numbers, read, write } from "../../src/kernel/define.ts";
+import { FORWARD, splitRows } from "../../src/kernel/split-rows.ts";
+import { alignment, splitAlong, splitBy } from "../../src/kernel/split.ts";
 import { libraries } from "../lib/index.ts";
 import { matrixTileVariants } from "../lib/matrix-tile.ts";
 import broadcast from "./conv2d_dw.broadcast.wgsl?raw";
@@ -18,6 +20,17 @@ type PartNumbers = Readonly<Record<ConvDim | "splits", number>>;
 /** Every problem of a list, in so many parts. */
 function split<const C extends Readonly<Record<string, { readonly numbers: Omit<ConvNumbers, "ci" | "co">; readonly bench?: boolean }>>>(cases: C, splits: number) {
   return Object.fromEntries(Object.entries(cases).map(([name, c]) => [name, { ...c, numbers: { ...c.numbers, splits } }]));
+}
+
+/** Rows of dy in a part; weights in one. */
+const share = ({ b, oh, splits }: Numbers): number => ceilDiv(b! * oh!, splits!);
+const weights = ({ fh, fw, cg, co }: Numbers): number => fh! * fw! * cg! * co!;
+
+/** What a launch on lines [first, last) of dy makes: its parts. Behind the last line there may be parts of no lines. */
+function partsBetween(numbers: Numbers, first: number, last: number) {
+  const from = first / share(numbers);
+  const to = last === numbers["b"]! * numbers["oh"]! ? numbers["splits"]! : last / share(numbers);
+  return { numbers: { splits: to - from }, windows: { parts: { first: from * weights(numbers), count: (to - from) * weights(numbers) } } };
 }
 
 /**
@@ -123,5 +136,20 @@ export const conv2dDw = defineKernel({
     ...split(BENCH_PROBLEMS, 16),
   },
   free: { b: 1, ih: 1, iw: 1, oh: 1, ow: 1, og: 1 },
+  // Cuts lie between parts, so each launch makes some of them.
+  split: splitBy(
+    (numbers, flags, room) =>
+      splitAlong("b", { step: (n) => alignment(room.step("parts"), weights(n)) * alignment(share(n), n["oh"]!) })(numbers, flags, room)?.map((launch) => {
+        const line = launch.windows["dy"]!.first / (numbers["ow"]! * numbers["co"]!);
+        const parts = partsBetween(numbers, line, line + launch.numbers["b"]! * numbers["oh"]!);
+        return { numbers: { ...launch.numbers, ...parts.numbers }, windows: { ...launch.windows, ...parts.windows } };
+      }),
+    splitRows({
+      ...FORWARD,
+      apart: ["parts"],
+      unit: (n, room) => (n["b"]! > 1 && n["oh"]! % share(n) ? undefined : share(n) * alignment(room.step("parts"), weights(n))),
+      more: (n, { image, from, to }) => partsBetween(n, image * n["oh"]! + from, image * n["oh"]! + to),
+    }),
+  ),
   gradient: { none: "it is a gradient itself; second derivatives are not taken" },
 });

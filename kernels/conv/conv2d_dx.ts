@@ -1,5 +1,7 @@
 // The descriptor of the gradient of a convolution with respect to its images.
 import { ceilDiv, defineKernel, read, when, write } from "../../src/kernel/define.ts";
+import { BACKWARD, splitRows } from "../../src/kernel/split-rows.ts";
+import { splitAlong, splitBy } from "../../src/kernel/split.ts";
 import { libraries } from "../lib/index.ts";
 import { matrixTileVariants } from "../lib/matrix-tile.ts";
 import broadcast from "./conv2d_dx.broadcast.wgsl?raw";
@@ -117,5 +119,6 @@ export const conv2dDx = defineKernel({
     ...BENCH_PROBLEMS,
   },
   free: { b: 1, ih: 1, iw: 1, oh: 1, ow: 1, og: 1 },
+  split: splitBy(splitAlong("b"), splitRows(BACKWARD)),
   gradient: { none: "it is a gradient itself; second derivatives are not taken" },
 });

@@ -1,6 +1,7 @@
 // The descriptor of the change of intensities.
 import { as, ceilDiv, defineKernel, read, when, write } from "../../src/kernel/define.ts";
 import { philox4x32, toUniform } from "../../src/kernel/rng.ts";
+import { splitAlong } from "../../src/kernel/split.ts";
 import { libraries } from "../lib/index.ts";
 import naive from "./adjust.naive.wgsl?raw";
 
@@ -47,5 +48,7 @@ export const adjust = defineKernel({
     "batch of patches": { numbers: { b: 16, n: 16384, stream: 1 }, bench: true },
   },
   free: { b: 1, n: 1 },
+  // Without keys, noise goes by an image's place in the batch.
+  split: splitAlong("b", { when: (_, flags) => flags.has("keyed") }),
   gradient: { none: "works on data" },
 });

@@ -1,5 +1,6 @@
 // The descriptor of the affine crop.
 import { as, ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
+import { splitAlong } from "../../src/kernel/split.ts";
 import { libraries } from "../lib/index.ts";
 import naive from "./affine-crop.naive.wgsl?raw";
 import { mirrored } from "./border.ts";
@@ -42,5 +43,6 @@ export const affineCrop = defineKernel({
     "batch of windows": { numbers: { b: 16, ih: 190, iw: 190, oh: 128, ow: 128, c: 1, outside: 0 }, bench: true },
   },
   free: { b: 1, ih: 1, iw: 1, oh: 1, ow: 1, c: 1 },
+  split: splitAlong("b"),
   gradient: { none: "works on data" },
 });

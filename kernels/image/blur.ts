@@ -1,5 +1,6 @@
 // The descriptor of the Gaussian blur along one axis.
 import { as, ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
+import { splitAlong } from "../../src/kernel/split.ts";
 import { libraries } from "../lib/index.ts";
 import naive from "./blur.naive.wgsl?raw";
 import { mirrored } from "./border.ts";
@@ -45,5 +46,6 @@ export const blur = defineKernel({
     "batch of patches": { numbers: { b: 16, h: 128, w: 128, c: 1, reach: 12 }, bench: true },
   },
   free: { b: 1, h: 1, w: 1, c: 1 },
+  split: splitAlong("b"),
   gradient: { none: "works on data" },
 });

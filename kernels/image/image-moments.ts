@@ -1,5 +1,6 @@
 // The descriptor of the first stage of the moments of images.
 import { as, ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
+import { splitAlong } from "../../src/kernel/split.ts";
 import naive from "./image-moments.naive.wgsl?raw";
 import vec4 from "./image-moments.vec4.wgsl?raw";
 
@@ -45,5 +46,6 @@ export const imageMoments = defineKernel({
     "batch of patches": { numbers: { b: 16, n: 16384 }, bench: true },
   },
   free: { b: 1, n: 1 },
+  split: splitAlong("b"),
   gradient: { none: "works on data" },
 });

@@ -1,5 +1,6 @@
 // The descriptor of the normalisation of intensities.
 import { as, ceilDiv, defineKernel, read, when, write } from "../../src/kernel/define.ts";
+import { splitAlong } from "../../src/kernel/split.ts";
 import naive from "./normalise.naive.wgsl?raw";
 
 /** Intensities shifted and scaled, by given numbers or by the moments of each image. */
@@ -24,5 +25,6 @@ export const normalise = defineKernel({
     "batch of patches": { numbers: { b: 16, n: 16384, mean: 0.4, inverse: 3 }, bench: true },
   },
   free: { b: 1, n: 1 },
+  split: splitAlong("b"),
   gradient: { none: "works on data" },
 });

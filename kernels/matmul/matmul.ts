@@ -1,6 +1,7 @@
 // The descriptor of matrix multiplication.
 import { as, ceilDiv, type Choice, defineKernel, read, unless, when, write } from "../../src/kernel/define.ts";
 import { activationOf } from "../../src/kernel/special.ts";
+import { alignment, cutEvenly, leastCommon, splitAlong, splitBy } from "../../src/kernel/split.ts";
 import { libraries } from "../lib/index.ts";
 import { chooseMatrixTile, FILLS_A_GPU, matrixTileVariants } from "../lib/matrix-tile.ts";
 import broadcast from "./matmul.broadcast.wgsl?raw";
@@ -172,5 +173,27 @@ export const matmul = defineKernel({
     "two rows": { numbers: { batchA: 1, batchB: 1, m: 2, n: 2048, k: 2048 }, bench: true },
   },
   free: { m: 1, n: 1, k: 1 },
+  split: splitBy(
+    splitAlong("batch", { also: ["batchA", "batchB"] }),
+    splitAlong("m", { when: (_, flags) => !flags.has("ta") }),
+    // Both operands stored with k first: each launch makes some of the parts.
+    (numbers, flags, room) => {
+      const [batch, m, n, k, splits] = [numbers["batch"]!, numbers["m"]!, numbers["n"]!, numbers["k"]!, numbers["splits"]!];
+      if (!flags.has("parts") || !flags.has("ta") || flags.has("tb") || batch > 1) return undefined;
+      const share = SLICE * ceilDiv(k, SLICE * splits);
+      const most = Math.min(Math.floor(Math.min(room.most("a") / m, room.most("b") / n) / share), Math.floor(room.most("parts") / (m * n)));
+      const unit = [alignment(room.step("a"), share * m), alignment(room.step("b"), share * n), alignment(room.step("parts"), m * n)].reduce(leastCommon);
+      // Behind the last step of k there may be parts of none, which the last launch clears.
+      const full = ceilDiv(k, share);
+      return cutEvenly(full, most, unit)?.map(([from, end]) => {
+        const to = end === full ? splits : end;
+        const [low, high] = [from * share, Math.min(k, end * share)];
+        return {
+          numbers: { ...numbers, k: high - low, splits: to - from },
+          windows: { a: { first: low * m, count: (high - low) * m }, b: { first: low * n, count: (high - low) * n }, parts: { first: from * m * n, count: (to - from) * m * n } },
+        };
+      });
+    },
+  ),
   gradient: "op",
 });

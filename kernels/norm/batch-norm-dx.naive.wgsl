@@ -1,9 +1,9 @@
-// dx = gamma · s · dy with s = 1/√(variance + eps); where the statistics are the batch's own (`batch`), dx = gamma · s · (dy − dBeta/rows −
-// x̂ dGamma/rows). One invocation per element.
+// dx = gamma · s · dy with s = 1/√(variance + eps); where the statistics are the batch's own (`batch`), dx = gamma · s · (dy − dBeta/total −
+// x̂ dGamma/total). One invocation per element.
 //#params
 alias Elem = f32;
 //#end
-struct Uniforms { origin: vec3u, rows: u32, c: u32, eps: f32 }
+struct Uniforms { origin: vec3u, rows: u32, c: u32, total: u32, eps: f32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> dy: array<Elem>;                 // [rows, c]
 @group(0) @binding(2) var<storage, read> variance: array<f32>;            // [c]
@@ -21,6 +21,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
   let j = e % u.c;
   let s = inverseSqrt(variance[j] + u.eps);
   var g = f32(dy[e]);
-  g -= (dBeta[j] + (f32(x[e]) - mean[j]) * s * dGamma[j]) / f32(u.rows); //#if batch
+  g -= (dBeta[j] + (f32(x[e]) - mean[j]) * s * dGamma[j]) / f32(u.total); //#if batch
   dx[e] = Elem(g * s * gamma[j]);
 }

@@ -1,11 +1,11 @@
-// dx = gamma · s · dy with s = 1/√(variance + eps); where the statistics are the batch's own (`batch`), dx = gamma · s · (dy − dBeta/rows −
-// x̂ dGamma/rows). One invocation per four columns of ROWS rows. Sizes c that are multiples of 4.
+// dx = gamma · s · dy with s = 1/√(variance + eps); where the statistics are the batch's own (`batch`), dx = gamma · s · (dy − dBeta/total −
+// x̂ dGamma/total). One invocation per four columns of ROWS rows. Sizes c that are multiples of 4.
 //#params
 alias Elem = f32;
 const ROWS = 16u;
 //#end
 alias Elem4 = vec4<Elem>;
-struct Uniforms { origin: vec3u, rows: u32, c: u32, eps: f32 }
+struct Uniforms { origin: vec3u, rows: u32, c: u32, total: u32, eps: f32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> dy: array<Elem4>;                // [rows, c]
 @group(0) @binding(2) var<storage, read> variance: array<vec4f>;          // [c]
@@ -26,8 +26,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
   let s = inverseSqrt(variance[j] + u.eps);
   let slope = s * gamma[j];
   let m = mean[j]; //#if batch
-  let perX = dGamma[j] * s / f32(u.rows); //#if batch
-  let perRow = dBeta[j] / f32(u.rows); //#if batch
+  let perX = dGamma[j] * s / f32(u.total); //#if batch
+  let perRow = dBeta[j] / f32(u.total); //#if batch
   for (var r = first; r < min(first + ROWS, u.rows); r++) {
     let at = r * c4 + j;
     var g = vec4f(dy[at]);

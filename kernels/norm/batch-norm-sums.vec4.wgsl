@@ -4,7 +4,7 @@
 alias Elem = f32;
 //#end
 alias Elem4 = vec4<Elem>;
-struct Uniforms { origin: vec3u, rows: u32, c: u32, parts: u32, eps: f32 }
+struct Uniforms { origin: vec3u, rows: u32, c: u32, parts: u32, first: u32, eps: f32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> x: array<Elem4>;                 // [rows, c]
 @group(0) @binding(2) var<storage, read> dy: array<Elem4>;                // [rows, c]
@@ -23,6 +23,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
   let s = inverseSqrt(variance[j] + u.eps);
   var slopes = vec4f(0.0);
   var sums = vec4f(0.0);
+  if (u.first > 0u) {
+    slopes = dGamma[e];
+    sums = dBeta[e];
+  }
   for (var r = e / c4; r < u.rows; r += u.parts) {
     let g = vec4f(dy[r * c4 + j]);
     sums += g;

@@ -1,6 +1,7 @@
 // The descriptors of batch normalisation with given statistics: forward, gradient of its input, sums for those of its parameters.
 import { as, ceilDiv, type Choice, type Constants, defineKernel, read, type Traits, when, write } from "../../src/kernel/define.ts";
 import { activationOf } from "../../src/kernel/special.ts";
+import { splitAlong } from "../../src/kernel/split.ts";
 import { libraries } from "../lib/index.ts";
 import dxNaive from "./batch-norm-dx.naive.wgsl?raw";
 import dxVec4 from "./batch-norm-dx.vec4.wgsl?raw";
@@ -78,14 +79,16 @@ export const batchNorm = defineKernel({
     "r50 stage 1": { numbers: { rows: 12544, c: 64, eps: 1e-5 }, flags: ["residual", "relu"], bench: true },
   },
   free: { rows: 1, c: 1 },
+  split: splitAlong("rows"),
   gradient: "op",
 });
 
 /** First stage of dGamma = Σ dy · x̂ and dBeta = Σ dy over the rows: one row of results for each part. */
 export const batchNormSums = defineKernel({
   name: "batch-norm-sums",
-  doc: "dGamma = Σ dy · x̂ and dBeta = Σ dy over rows p, p + parts, … for each part p: the first stage of both sums; 1 ≤ parts ≤ rows.",
-  dims: ["rows", "c", "parts"],
+  doc: "dGamma = Σ dy · x̂ and dBeta = Σ dy over rows p, p + parts, … for each part p: the first stage of both sums; 1 ≤ parts ≤ rows. From `first` rows on they add to what is there.",
+  dims: ["rows", "c", "parts", "first"],
+  derive: () => ({ first: 0 }),
   scalars: ["eps"],
   args: {
     x: read("rows", "c"),
@@ -102,9 +105,11 @@ export const batchNormSums = defineKernel({
   flops: ({ rows, c }) => 5 * rows * c,
   builtins: { inverseSqrt: 1 },
   inputs: { variance: positive },
-  reference({ x, dy, mean, variance, dGamma, dBeta }, { rows, c, parts, eps }, { round }) {
-    dGamma.fill(0);
-    dBeta.fill(0);
+  reference({ x, dy, mean, variance, dGamma, dBeta }, { rows, c, parts, first, eps }, { round }) {
+    if (first === 0) {
+      dGamma.fill(0);
+      dBeta.fill(0);
+    }
     for (let r = 0; r < rows; r++)
       for (let j = 0; j < c; j++) {
         const at = (r % parts) * c + j;
@@ -121,14 +126,16 @@ export const batchNormSums = defineKernel({
     "r50 stage 1": { numbers: { rows: 12544, c: 64, parts: 128, eps: 1e-5 }, bench: true },
   },
   free: { rows: "parts", c: 1 },
+  split: splitAlong("rows", { step: ({ parts }) => parts!, numbers: (_, from) => ({ first: from }) }),
   gradient: { none: "a part of the backward pass of batchNorm" },
 });
 
 /** dx = gamma · s · dy with s = 1/√(variance + eps), less what flows through the statistics where they are the batch's own. */
 export const batchNormDx = defineKernel({
   name: "batch-norm-dx",
-  doc: "dx = gamma · s · dy with s = 1/√(variance + eps); with `batch`, dx = gamma · s · (dy − dBeta/rows − x̂ · dGamma/rows).",
-  dims: ["rows", "c"],
+  doc: "dx = gamma · s · dy with s = 1/√(variance + eps); with `batch`, dx = gamma · s · (dy − dBeta/total − x̂ · dGamma/total), total the rows of the whole batch.",
+  dims: ["rows", "c", "total"],
+  derive: ({ rows }) => ({ total: rows }),
   scalars: ["eps"],
   flags: ["batch"],
   args: {
@@ -146,14 +153,14 @@ export const batchNormDx = defineKernel({
   flops: ({ rows, c }) => 9 * rows * c,
   builtins: { inverseSqrt: 2, division: 1 },
   inputs: { variance: positive },
-  reference({ dy, variance, gamma, dx, x, mean, dGamma, dBeta }, { rows, c, eps }, { round, has }) {
+  reference({ dy, variance, gamma, dx, x, mean, dGamma, dBeta }, { rows, c, total, eps }, { round, has }) {
     for (let e = 0; e < rows * c; e++) {
       const j = e % c;
       const s = round(1 / Math.sqrt(round(variance[j]! + eps)));
       let g = dy[e]!;
       if (has("batch")) {
         const normal = round(round(x[e]! - mean[j]!) * s);
-        g = round(g - round(round(dBeta[j]! + round(normal * dGamma[j]!)) / rows));
+        g = round(g - round(round(dBeta[j]! + round(normal * dGamma[j]!)) / total));
       }
       dx[e] = round(round(g * s) * gamma[j]!);
     }
@@ -166,5 +173,6 @@ export const batchNormDx = defineKernel({
     "r50 stage 1": { numbers: { rows: 12544, c: 64, eps: 1e-5 }, flags: ["batch"], bench: true },
   },
   free: { rows: 1, c: 1 },
+  split: splitAlong("rows"),
   gradient: { none: "a part of the backward pass of batchNorm" },
 });

@@ -3,7 +3,7 @@
 //#params
 alias Elem = f32;
 //#end
-struct Uniforms { origin: vec3u, rows: u32, c: u32, parts: u32 }
+struct Uniforms { origin: vec3u, rows: u32, c: u32, parts: u32, first: u32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> x: array<Elem>;                  // [rows, c]
 @group(0) @binding(2) var<storage, read> dy: array<Elem>;                 // [rows, c]
@@ -19,6 +19,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
   let j = e % u.c;
   var slopes = 0.0;
   var sums = 0.0;
+  if (u.first > 0u) {
+    slopes = dGamma[e];
+    sums = dBeta[e];
+  }
   for (var r = e / u.c; r < u.rows; r += u.parts) {
     let m = mean[r];
     let s = rstd[r];

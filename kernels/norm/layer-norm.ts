@@ -1,5 +1,6 @@
 // The descriptors of layer normalisation: forward, gradient of its input, and sums for the gradients of its parameters.
 import { as, ceilDiv, defineKernel, read, type Choice, type Traits, write } from "../../src/kernel/define.ts";
+import { splitAlong } from "../../src/kernel/split.ts";
 import { libraries } from "../lib/index.ts";
 import dxLane from "./layer-norm-dx.lane.wgsl?raw";
 import dxNaive from "./layer-norm-dx.naive.wgsl?raw";
@@ -61,6 +62,7 @@ export const layerNorm = defineKernel({
     "vit-s, batch 4": { numbers: { rows: 788, c: 384, eps: 1e-6 }, bench: true },
   },
   free: { rows: 1, c: 1 },
+  split: splitAlong("rows"),
   gradient: "op",
 });
 
@@ -104,14 +106,16 @@ export const layerNormDx = defineKernel({
     "vit-s, batch 4": { numbers: { rows: 788, c: 384 }, bench: true },
   },
   free: { rows: 1, c: 1 },
+  split: splitAlong("rows"),
   gradient: { none: "a part of the backward pass of layerNorm" },
 });
 
 /** First stage of dGamma = Σ dy · x̂ and dBeta = Σ dy over the rows: one row of results for each part. */
 export const layerNormSums = defineKernel({
   name: "layer-norm-sums",
-  doc: "dGamma = Σ dy · x̂ and dBeta = Σ dy over rows p, p + parts, … for each part p: the first stage of both sums; 1 ≤ parts ≤ rows.",
-  dims: ["rows", "c", "parts"],
+  doc: "dGamma = Σ dy · x̂ and dBeta = Σ dy over rows p, p + parts, … for each part p: the first stage of both sums; 1 ≤ parts ≤ rows. From `first` rows on they add to what is there.",
+  dims: ["rows", "c", "parts", "first"],
+  derive: () => ({ first: 0 }),
   args: {
     x: read("rows", "c"),
     dy: read("rows", "c"),
@@ -125,9 +129,11 @@ export const layerNormSums = defineKernel({
     vec4: { source: sumsVec4, grid: ({ c, parts }) => [ceilDiv((c / 4) * parts, 64), 1, 1], legal: ({ c }) => c % 4 === 0 },
   },
   flops: ({ rows, c }) => 5 * rows * c,
-  reference({ x, dy, mean, rstd, dGamma, dBeta }, { rows, c, parts }, { round }) {
-    dGamma.fill(0);
-    dBeta.fill(0);
+  reference({ x, dy, mean, rstd, dGamma, dBeta }, { rows, c, parts, first }, { round }) {
+    if (first === 0) {
+      dGamma.fill(0);
+      dBeta.fill(0);
+    }
     for (let r = 0; r < rows; r++)
       for (let j = 0; j < c; j++) {
         const at = (r % parts) * c + j;
@@ -143,5 +149,6 @@ export const layerNormSums = defineKernel({
     "vit-s, batch 4": { numbers: { rows: 788, c: 384, parts: 24 }, bench: true },
   },
   free: { rows: "parts", c: 1 },
+  split: splitAlong("rows", { step: ({ parts }) => parts!, numbers: (_, from) => ({ first: from }) }),
   gradient: { none: "a part of the backward pass of layerNorm" },
 });

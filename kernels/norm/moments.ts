@@ -1,5 +1,6 @@
 // The descriptors of column statistics: mean and variance in two stages, and the running statistics that follow them.
 import { as, ceilDiv, defineKernel, read, update, write } from "../../src/kernel/define.ts";
+import { splitAlong } from "../../src/kernel/split.ts";
 import merge from "./moments-merge.naive.wgsl?raw";
 import mergeVec4 from "./moments-merge.vec4.wgsl?raw";
 import naive from "./moments.naive.wgsl?raw";
@@ -10,8 +11,9 @@ import runningVec4 from "./running-update.vec4.wgsl?raw";
 /** Mean and sum of squared deviations of each column over the rows of each part (Welford 1962). */
 export const moments = defineKernel({
   name: "moments",
-  doc: "Mean and Σ (x − mean)² of each column over rows p, p + parts, … for each part p, by Welford's recurrence; 1 ≤ parts ≤ rows.",
-  dims: ["rows", "c", "parts"],
+  doc: "Mean and Σ (x − mean)² of each column over rows p, p + parts, … for each part p, by Welford's recurrence; 1 ≤ parts ≤ rows. From `first` rows on they continue what is there.",
+  dims: ["rows", "c", "parts", "first"],
+  derive: () => ({ first: 0 }),
   args: { x: read("rows", "c"), mean: as("f32", write("parts", "c")), squares: as("f32", write("parts", "c")) },
   variants: {
     naive: { source: naive, grid: ({ c, parts }) => [ceilDiv(c * parts, 64), 1, 1] },
@@ -21,12 +23,12 @@ export const moments = defineKernel({
   // A mean moves by d/count at each row: the divisions' errors add up like 1 + 1/2 + 1/3 + …, below 6 for a part of these sizes.
   builtins: { division: 6 },
   inputs: { x: (random) => 4 + 2 * random() },
-  reference({ x, mean, squares }, { rows, c, parts }, { round }) {
+  reference({ x, mean, squares }, { rows, c, parts, first }, { round }) {
     for (let p = 0; p < parts; p++)
       for (let j = 0; j < c; j++) {
-        let m = 0;
-        let s = 0;
-        let count = 0;
+        let m = first > 0 ? mean[p * c + j]! : 0;
+        let s = first > 0 ? squares[p * c + j]! : 0;
+        let count = first / parts;
         for (let r = p; r < rows; r += parts) {
           const d = round(x[r * c + j]! - m);
           m = round(m + round(d / ++count));
@@ -43,6 +45,7 @@ export const moments = defineKernel({
     "r50 stage 1": { numbers: { rows: 12544, c: 64, parts: 128 }, bench: true },
   },
   free: { rows: "parts", c: 1 },
+  split: splitAlong("rows", { step: ({ parts }) => parts!, numbers: (_, from) => ({ first: from }) }),
   gradient: "op",
 });
 

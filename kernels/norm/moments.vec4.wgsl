@@ -4,7 +4,7 @@
 alias Elem = f32;
 //#end
 alias Elem4 = vec4<Elem>;
-struct Uniforms { origin: vec3u, rows: u32, c: u32, parts: u32 }
+struct Uniforms { origin: vec3u, rows: u32, c: u32, parts: u32, first: u32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> x: array<Elem4>;                 // [rows, c]
 @group(0) @binding(2) var<storage, read_write> mean: array<vec4f>;        // [parts, c]
@@ -18,7 +18,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
   let j = e % c4;
   var m = vec4f(0.0);
   var s = vec4f(0.0);
-  var count = 0.0;
+  var count = f32(u.first / u.parts);
+  if (u.first > 0u) {
+    m = mean[e];
+    s = squares[e];
+  }
   for (var r = e / c4; r < u.rows; r += u.parts) {
     let v = vec4f(x[r * c4 + j]);
     let d = v - m;

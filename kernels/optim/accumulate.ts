@@ -1,5 +1,6 @@
 // The descriptor of adding up a gradient over parts of a batch.
 import { ceilDiv, defineKernel, read, update, when } from "../../src/kernel/define.ts";
+import { splitAlong } from "../../src/kernel/split.ts";
 import naive from "./accumulate.naive.wgsl?raw";
 import vec4 from "./accumulate.vec4.wgsl?raw";
 
@@ -31,5 +32,6 @@ export const accumulate = defineKernel({
     "25 million": { numbers: { n: 25_000_000 }, flags: ["more"], bench: true },
   },
   free: { n: 1 },
+  split: splitAlong("n"),
   gradient: { none: "works on gradients" },
 });

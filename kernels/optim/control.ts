@@ -41,6 +41,9 @@ export const HYPER = {
 } as const;
 export const HYPER_SIZE = 10;
 
+/** Of the elements [from, to) of flat buffers, how many decay: numbers of a launch on a window. */
+export const decayWithin = ({ decayEnd }: Readonly<Record<string, number>>, from: number, to: number): { decayEnd: number } => ({ decayEnd: Math.min(Math.max(decayEnd! - from, 0), to - from) });
+
 /** Test inputs: a control state in the middle of training, and hyper-parameters. */
 export const CONTROL_INPUT = (_: () => number, index: number): number => [3, 2, 0.5, 1, 0.27, 0.003, 2, 9][index] ?? 0;
 export const HYPER_INPUT = (_: () => number, index: number): number => [0.01, 0.9, 0.999, 1e-8, 0.05, 1, 0.5, 10, 65536][index] ?? 0;

@@ -1,5 +1,6 @@
 // The descriptor of the moving average of weights.
 import { as, ceilDiv, defineKernel, read, update } from "../../src/kernel/define.ts";
+import { splitAlong } from "../../src/kernel/split.ts";
 import { libraries } from "../lib/index.ts";
 import { CONTROL, CONTROL_INPUT, CONTROL_SIZE } from "./control.ts";
 import naive from "./ema.naive.wgsl?raw";
@@ -35,5 +36,6 @@ export const ema = defineKernel({
     "25 million": { numbers: { n: 25_000_000, decay: 0.999 }, bench: true },
   },
   free: { n: 1 },
+  split: splitAlong("n"),
   gradient: { none: "keeps an average" },
 });

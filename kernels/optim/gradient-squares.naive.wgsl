@@ -6,7 +6,7 @@
 alias Elem = f32;
 //#end
 //#use optim
-struct Uniforms { origin: vec3u, n: u32, parts: u32 }
+struct Uniforms { origin: vec3u, n: u32, parts: u32, first: u32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> gradients: array<Elem>;       // [n]
 @group(0) @binding(2) var<storage, read> hyper: array<f32>;            // [10]
@@ -21,6 +21,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
   let scale = hyper[GRADIENT_SCALE] / select(1.0, control[LOSS_SCALE], control[LOSS_SCALE] > 0.0);
   var sum = 0.0;
   var bad = 0u;
+  if (u.first > 0u) {
+    sum = squares[p];
+    bad = broken[p];
+  }
   for (var q = p; q * 4u < u.n; q += u.parts) {
     for (var i = 4u * q; i < min(4u * q + 4u, u.n); i++) {
       let g = gradients[i];

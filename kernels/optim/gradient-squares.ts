@@ -1,5 +1,6 @@
 // The descriptor of the first stage of the gradient norm.
 import { as, ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
+import { splitAlong } from "../../src/kernel/split.ts";
 import { libraries } from "../lib/index.ts";
 import { CONTROL, CONTROL_SIZE, CONTROL_INPUT, HYPER, HYPER_SIZE, HYPER_INPUT } from "./control.ts";
 import naive from "./gradient-squares.naive.wgsl?raw";
@@ -16,9 +17,9 @@ export function partsOf(n: number): number {
 /** Partial sums of squares; the second stage is `optim_control`. */
 export const gradientSquares = defineKernel({
   name: "gradient_squares",
-  doc: "Per part (every parts-th group of four elements): Σ (g · gradientScale / lossScale)² over the finite elements, and the number of those that are not.",
-  dims: ["n", "parts"],
-  derive: ({ n }) => ({ parts: partsOf(n) }),
+  doc: "Per part (every parts-th group of four elements): Σ (g · gradientScale / lossScale)² over the finite elements, and the number of those that are not. From `first` elements on they add to what is there.",
+  dims: ["n", "parts", "first"],
+  derive: ({ n }) => ({ parts: partsOf(n), first: 0 }),
   dtypes: ["f32"],
   args: {
     gradients: read("n"),
@@ -36,10 +37,12 @@ export const gradientSquares = defineKernel({
   builtins: { division: 2 },
   // One element in fifty is infinite in the larger cases.
   inputs: { hyper: HYPER_INPUT, control: CONTROL_INPUT, gradients: (random, _, { n }) => (n > 500 && random() < 0.02 ? Infinity : 2 * random() - 1) },
-  reference({ gradients, hyper, control, squares, broken }, { n, parts }, { round }) {
+  reference({ gradients, hyper, control, squares, broken }, { n, parts, first }, { round }) {
     const scale = round(hyper[HYPER.gradientScale]! / (control[CONTROL.lossScale]! > 0 ? control[CONTROL.lossScale]! : 1));
-    squares.fill(0);
-    broken.fill(0);
+    if (first === 0) {
+      squares.fill(0);
+      broken.fill(0);
+    }
     for (let i = 0; i < n; i++) {
       const p = Math.floor(i / 4) % parts;
       if (Number.isFinite(gradients[i])) squares[p] = round(squares[p]! + round(round(gradients[i]! * scale) ** 2));
@@ -54,5 +57,6 @@ export const gradientSquares = defineKernel({
     "25 million": { numbers: { n: 25_000_000 }, bench: true },
   },
   free: { n: 1 },
+  split: splitAlong("n", { step: ({ parts }) => 4 * parts!, numbers: (_, from) => ({ first: from }) }),
   gradient: { none: "works on gradients" },
 });

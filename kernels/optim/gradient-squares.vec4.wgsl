@@ -6,7 +6,7 @@ alias Elem = f32;
 //#end
 //#use optim
 alias Elem4 = vec4<Elem>;
-struct Uniforms { origin: vec3u, n: u32, parts: u32 }
+struct Uniforms { origin: vec3u, n: u32, parts: u32, first: u32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> gradients: array<Elem4>;      // [n]
 @group(0) @binding(2) var<storage, read> hyper: array<f32>;            // [10]
@@ -21,6 +21,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
   let scale = hyper[GRADIENT_SCALE] / select(1.0, control[LOSS_SCALE], control[LOSS_SCALE] > 0.0);
   var sums = vec4f(0.0);
   var bad = vec4u(0u);
+  if (u.first > 0u) {
+    sums.x = squares[p];
+    bad.x = broken[p];
+  }
   for (var i = p; i < u.n / 4u; i += u.parts) {
     let g = gradients[i];
     let isBad = (bitcast<vec4u>(g) & vec4u(0x7f800000u)) == vec4u(0x7f800000u);

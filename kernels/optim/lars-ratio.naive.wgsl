@@ -4,7 +4,7 @@
 alias Elem = f32;
 //#end
 //#use optim
-struct Uniforms { origin: vec3u, n: u32, tensors: u32, decayEnd: u32, trust: f32 }
+struct Uniforms { origin: vec3u, n: u32, tensors: u32, decayEnd: u32, base: u32, trust: f32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> parameters: array<Elem>;      // [n]
 @group(0) @binding(2) var<storage, read> gradients: array<Elem>;       // [n]
@@ -17,9 +17,10 @@ struct Uniforms { origin: vec3u, n: u32, tensors: u32, decayEnd: u32, trust: f32
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t: u32) {
   let which = (group.x + u.origin.x) * 64u + t;
-  if (which >= u.tensors) { return; }
+  if (which >= u.tensors || first[which] - u.base >= u.n) { return; }  // wraps for what lies before the base
   var sums = vec2f(0.0);
-  for (var i = first[which]; i < min(first[which] + count[which], u.n); i++) {
+  let begin = first[which] - u.base;
+  for (var i = begin; i < min(begin + count[which], u.n); i++) {
     let g = gradients[i] * control[FACTOR];
     sums += vec2f(parameters[i] * parameters[i], g * g);
   }

@@ -5,7 +5,7 @@
 alias Elem = f32;
 //#end
 //#use optim
-struct Uniforms { origin: vec3u, n: u32, tensors: u32, decayEnd: u32, trust: f32 }
+struct Uniforms { origin: vec3u, n: u32, tensors: u32, decayEnd: u32, base: u32, trust: f32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> parameters: array<Elem>;      // [n]
 @group(0) @binding(2) var<storage, read> gradients: array<Elem>;       // [n]
@@ -22,7 +22,8 @@ var<workgroup> parts: array<vec2f, LANES>;
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t: u32) {
   let which = min(group.x + u.origin.x, u.tensors - 1u);
   var sums = vec2f(0.0);
-  for (var i = first[which] + t; i < min(first[which] + count[which], u.n); i += LANES) {
+  let begin = first[which] - u.base;                                   // wraps for what lies before the base, and is not below n
+  for (var i = begin + t; i < select(0u, min(begin + count[which], u.n), begin < u.n); i += LANES) {
     let g = gradients[i] * control[FACTOR];
     sums += vec2f(parameters[i] * parameters[i], g * g);
   }
@@ -32,7 +33,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
     if (t < stride) { parts[t] += parts[t + stride]; }
     workgroupBarrier();                                                // one level is done before the next reads it
   }
-  if (t == 0u) {
+  if (t == 0u && begin < u.n) {
     let norms = sqrt(parts[0]);
     let plain = first[which] >= u.decayEnd || norms.x == 0.0 || norms.y == 0.0;
     ratio[which] = select(u.trust * norms.x / max(norms.y + hyper[WEIGHT_DECAY] * norms.x, 1e-30), 1.0, plain);

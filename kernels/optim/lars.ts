@@ -1,7 +1,8 @@
 // The descriptors of LARS: the trust ratio of each tensor, and gradient descent by it.
 import { as, ceilDiv, defineKernel, read, update, write } from "../../src/kernel/define.ts";
+import { splitAlong } from "../../src/kernel/split.ts";
 import { libraries } from "../lib/index.ts";
-import { CONTROL, CONTROL_INPUT, CONTROL_SIZE, HYPER, HYPER_INPUT, HYPER_SIZE } from "./control.ts";
+import { CONTROL, CONTROL_INPUT, CONTROL_SIZE, HYPER, HYPER_INPUT, HYPER_SIZE, decayWithin } from "./control.ts";
 import ratioNaive from "./lars-ratio.naive.wgsl?raw";
 import ratioTree from "./lars-ratio.tree.wgsl?raw";
 import naive from "./lars.naive.wgsl?raw";
@@ -13,9 +14,10 @@ export const TENSOR_STEP = 64;
 /** Layer-wise trust ratio (You, Gitman and Ginsburg 2017). Tensors from `decayEnd` on, biases and norms, keep the plain rate. */
 export const larsRatio = defineKernel({
   name: "lars-ratio",
-  doc: "ratio = trust · |p|/(|g| + decay · |p|) of each tensor, g = factor · gradient; 1 for tensors from decayEnd on, and where either norm is 0.",
-  dims: ["n", "tensors", "decayEnd"],
+  doc: "ratio = trust · |p|/(|g| + decay · |p|) of each tensor, g = factor · gradient; 1 for tensors from decayEnd on, and where either norm is 0. Of tensors that begin in the n elements from `base` on, which are what it sees of both.",
+  dims: ["n", "tensors", "decayEnd", "base"],
   scalars: ["trust"],
+  derive: () => ({ base: 0 }),
   dtypes: ["f32"],
   args: {
     parameters: read("n"),
@@ -42,12 +44,13 @@ export const larsRatio = defineKernel({
     first: (_, index, { n, tensors }) => index * Math.floor(n! / tensors!),
     count: (_, __, { n, tensors }) => Math.floor(n! / tensors!),
   },
-  reference({ parameters, gradients, first, count, control, hyper, ratio }, { tensors, decayEnd, trust }, { round }) {
+  reference({ parameters, gradients, first, count, control, hyper, ratio }, { n, tensors, decayEnd, base, trust }, { round }) {
     for (let t = 0; t < tensors; t++) {
+      if (first[t]! < base || first[t]! >= base + n) continue;
       let [p, g] = [0, 0];
       for (let i = first[t]!; i < first[t]! + count[t]!; i++) {
-        p = round(p + round(parameters[i]! ** 2));
-        g = round(g + round(round(gradients[i]! * control[CONTROL.factor]!) ** 2));
+        p = round(p + round(parameters[i - base]! ** 2));
+        g = round(g + round(round(gradients[i - base]! * control[CONTROL.factor]!) ** 2));
       }
       [p, g] = [round(Math.sqrt(p)), round(Math.sqrt(g))];
       const whole = round(g + round(hyper[HYPER.weightDecay]! * p));
@@ -58,6 +61,23 @@ export const larsRatio = defineKernel({
     one: { numbers: { n: 7, tensors: 1, decayEnd: 7, trust: 0.001 } },
     some: { numbers: { n: 1920, tensors: 5, decayEnd: 1200, trust: 0.02 } },
     "161 of r50": { numbers: { n: 25_000_000, tensors: 161, decayEnd: 24_000_000, trust: 0.001 }, bench: true },
+  },
+  // Whole tensors, as many as fit.
+  split: (numbers, _, room) => {
+    const [first, count] = [room.data("first"), room.data("count")];
+    if (!first || !count) return undefined;
+    const spans: { base: number; end: number }[] = [];
+    const most = Math.min(room.most("parameters"), room.most("gradients"));
+    Array.from(first, (from, t) => {
+      const end = from + count[t]!;
+      const last = spans.at(-1);
+      if (last && end - last.base <= most) last.end = end;
+      else spans.push({ base: from, end });
+    });
+    return spans.map(({ base, end }) => {
+      const window = { first: base, count: end - base };
+      return { numbers: { ...numbers, n: end - base, base }, windows: { parameters: window, gradients: window } };
+    });
   },
   gradient: { none: "works on gradients" },
 });
@@ -101,5 +121,11 @@ export const lars = defineKernel({
     "25 million": { numbers: { n: 25_000_000, decayEnd: 24_000_000, tensors: 161 }, bench: true },
   },
   free: { n: "decayEnd" },
+  split: (numbers, flags, room) =>
+    splitAlong("n", { step: () => TENSOR_STEP * room.step("owner"), numbers: decayWithin })(numbers, flags, { ...room, args: Object.fromEntries(Object.entries(room.args).filter(([name]) => name !== "owner")) })?.map((launch) => {
+      const { first, count } = launch.windows["parameters"]!;
+      const blocks = ceilDiv(count, TENSOR_STEP);
+      return { numbers: { ...launch.numbers, blocks }, windows: { ...launch.windows, owner: { first: first / TENSOR_STEP, count: blocks } } };
+    }),
   gradient: { none: "changes parameters" },
 });

@@ -1,5 +1,6 @@
 // The descriptor of what becomes of statistics that a step has gathered.
 import { as, ceilDiv, defineKernel, read, update } from "../../src/kernel/define.ts";
+import { splitAlong } from "../../src/kernel/split.ts";
 import { libraries } from "../lib/index.ts";
 import { CONTROL, CONTROL_INPUT, CONTROL_SIZE } from "./control.ts";
 import naive from "./settle.naive.wgsl?raw";
@@ -31,5 +32,6 @@ export const settle = defineKernel({
     "statistics of r50": { numbers: { n: 57_344 }, bench: true },
   },
   free: { n: 1 },
+  split: splitAlong("n"),
   gradient: { none: "keeps statistics" },
 });

@@ -1,7 +1,8 @@
 // The descriptor of gradient descent with momentum.
 import { as, ceilDiv, defineKernel, read, update } from "../../src/kernel/define.ts";
+import { splitAlong } from "../../src/kernel/split.ts";
 import { libraries } from "../lib/index.ts";
-import { CONTROL, CONTROL_SIZE, CONTROL_INPUT, HYPER, HYPER_SIZE, HYPER_INPUT } from "./control.ts";
+import { CONTROL, CONTROL_SIZE, CONTROL_INPUT, HYPER, HYPER_SIZE, HYPER_INPUT, decayWithin } from "./control.ts";
 import naive from "./sgd.naive.wgsl?raw";
 import vec4 from "./sgd.vec4.wgsl?raw";
 
@@ -45,5 +46,6 @@ export const sgd = defineKernel({
     "25 million": { numbers: { n: 25_000_000, decayEnd: 24_000_000 }, bench: true },
   },
   free: { n: "decayEnd" },
+  split: splitAlong("n", { numbers: decayWithin }),
   gradient: { none: "changes parameters" },
 });

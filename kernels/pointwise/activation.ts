@@ -1,6 +1,7 @@
 // The descriptors of activations and of their slopes.
 import { defineKernel, read, write } from "../../src/kernel/define.ts";
 import { gelu, normalCdf, silu } from "../../src/kernel/special.ts";
+import { splitAlong } from "../../src/kernel/split.ts";
 import { libraries } from "../lib/index.ts";
 import { elementGrid, inVectors, ROWS, vectorGrid } from "./pointwise.ts";
 import slopeNaive from "./activation_dx.naive.wgsl?raw";
@@ -52,6 +53,7 @@ export const activation = defineKernel({
   asEpilogue: (_, on) => (on.has("sigmoid") || on.has("tanh") ? [] : [{ stage: on.has("gelu") ? "gelu" : on.has("silu") ? "silu" : "relu", input: "x", output: "y" }]),
   cases,
   free: { n: 1 },
+  split: splitAlong("n"),
   gradient: "op",
 });
 
@@ -82,5 +84,6 @@ export const activationDx = defineKernel({
   inputs: { kept: wide },
   cases,
   free: { n: 1 },
+  split: splitAlong("n"),
   gradient: "op",
 });

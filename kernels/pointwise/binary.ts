@@ -1,6 +1,7 @@
 // The descriptor of the four arithmetic operations with broadcasting.
 import { ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
 import { activationOf } from "../../src/kernel/special.ts";
+import { cutEvenly, leastCommon } from "../../src/kernel/split.ts";
 import { libraries } from "../lib/index.ts";
 import gather from "./binary.gather.wgsl?raw";
 import naive from "./binary.naive.wgsl?raw";
@@ -105,5 +106,25 @@ export const binary = defineKernel({
     "add a row to 788×1536": { numbers: broadcast([1, 1, 788, 1536], [0, 0, 1, 1], [0, 0, 0, 1]), bench: true },
   },
   free: { d0: 1, d1: 1, d2: 1, d3: 1 },
+  // Operands of the result's shape in stretches; beside them what is repeated, whole.
+  split(numbers, _, room) {
+    const [na, nb, n] = [numbers["na"]!, numbers["nb"]!, numbers["n"]!];
+    const list = (letter: string) => [0, 1, 2, 3].map((i) => numbers[`${letter}${i}`]!);
+    const small = Math.min(na, nb);
+    if (Math.max(na, nb) !== n || !isStretch(list("d"), list("a")) || !isStretch(list("d"), list("b")) || (small < n && small > room.most("a"))) return undefined;
+    const period = small === n ? 1 : small;
+    const unit = ["a", "b", "y"].reduce((sum, name) => leastCommon(sum, room.step(name)), period);
+    return cutEvenly(n, room.most("y"), unit)?.map(([from, to]) => {
+      const window = { first: from, count: to - from };
+      const four = (letter: string, values: readonly number[]) => Object.fromEntries(values.map((value, i) => [`${letter}${i}`, value]));
+      const extents = period === 1 ? [1, 1, 1, to - from] : [(to - from) / period, 1, 1, period];
+      const strides = (count: number) => [count === n ? period : 0, 0, 0, period === 1 && count < n ? 0 : 1];
+      const size = (count: number) => (count === n ? to - from : count);
+      return {
+        numbers: { ...numbers, ...four("d", extents), ...four("a", strides(na)), ...four("b", strides(nb)), na: size(na), nb: size(nb), n: to - from },
+        windows: { ...(na === n ? { a: window } : {}), ...(nb === n ? { b: window } : {}), y: window },
+      };
+    });
+  },
   gradient: "op",
 });

@@ -1,5 +1,6 @@
 // The descriptors of conversions between f32 and the element type in use.
 import { as, defineKernel, read, write } from "../../src/kernel/define.ts";
+import { splitAlong } from "../../src/kernel/split.ts";
 import { elementGrid, inVectors, ROWS, vectorGrid } from "./pointwise.ts";
 import narrowNaive from "./narrow.naive.wgsl?raw";
 import narrowVector from "./narrow.vector.wgsl?raw";
@@ -29,6 +30,7 @@ export const narrow = defineKernel({
   },
   cases,
   free: { n: 1 },
+  split: splitAlong("n"),
   gradient: "op",
 });
 
@@ -48,5 +50,6 @@ export const widen = defineKernel({
   },
   cases,
   free: { n: 1 },
+  split: splitAlong("n"),
   gradient: "op",
 });

@@ -1,5 +1,6 @@
 // The descriptor of joining tensors side by side.
 import { ceilDiv, defineKernel, read, when, write } from "../../src/kernel/define.ts";
+import { splitAlong } from "../../src/kernel/split.ts";
 import naive from "./concat.naive.wgsl?raw";
 import vector from "./concat.vector.wgsl?raw";
 
@@ -44,5 +45,6 @@ export const concat = defineKernel({
     "class token": { numbers: { outer: 4, w0: 384, w1: 196 * 384, w2: 0, w3: 0 }, bench: true },
   },
   free: { outer: 1, w0: 1, w1: 1 },
+  split: splitAlong("outer"),
   gradient: "op",
 });

@@ -1,5 +1,6 @@
 // The descriptor of exp, log, square root and square.
 import { defineKernel, read, write } from "../../src/kernel/define.ts";
+import { splitAlong } from "../../src/kernel/split.ts";
 import { elementGrid, inVectors, ROWS, vectorGrid } from "./pointwise.ts";
 import naive from "./elementary.naive.wgsl?raw";
 import vector from "./elementary.vector.wgsl?raw";
@@ -34,5 +35,6 @@ export const elementary = defineKernel({
     "exp 788×1536": { numbers: { n: 788 * 1536 }, bench: true },
   },
   free: { n: 1 },
+  split: splitAlong("n"),
   gradient: "op",
 });

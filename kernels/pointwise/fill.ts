@@ -1,5 +1,6 @@
 // The descriptor of filling with one number.
 import { defineKernel, write } from "../../src/kernel/define.ts";
+import { splitAlong } from "../../src/kernel/split.ts";
 import { elementGrid } from "./pointwise.ts";
 import naive from "./fill.naive.wgsl?raw";
 
@@ -21,5 +22,6 @@ export const fill = defineKernel({
     "788×1536": { numbers: { n: 788 * 1536, value: 1 }, bench: true },
   },
   free: { n: 1 },
+  split: splitAlong("n"),
   gradient: { none: "its result depends on no tensor" },
 });

@@ -1,5 +1,6 @@
 // The descriptor of padding with zeros.
 import { ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
+import { splitAlong } from "../../src/kernel/split.ts";
 import naive from "./pad.naive.wgsl?raw";
 import vector from "./pad.vector.wgsl?raw";
 
@@ -38,6 +39,12 @@ export const pad = defineKernel({
     "ragged in five": { numbers: place([3, 3, 4, 2, 5], [2, 1, 3, 2, 3], [1, 0, 1, 0, 2]) },
     "columns in vectors": { numbers: place([1, 1, 1, 6, 20], [1, 1, 1, 6, 12], [0, 0, 0, 0, 4]) },
     "image 4×56×56×64": { numbers: place([1, 4, 58, 58, 64], [1, 4, 56, 56, 64], [0, 0, 1, 1, 0]), bench: true },
+  },
+  // Where nothing is put before or behind along the first extent that is cut: images of a batch, one by one.
+  split: (numbers, flags, room) => {
+    const at = [0, 1, 2, 3, 4].find((i) => numbers[`d${i}`]! > 1) ?? 4;
+    const inner = [0, 1, 2, 3, 4].slice(at + 1).reduce((product, i) => product * numbers[`d${i}`]!, 1);
+    return splitAlong(`d${at}`, { also: [`e${at}`], when: (n) => n[`e${at}`] === n[`d${at}`], numbers: (_, from, to) => ({ n: (to - from) * inner }) })(numbers, flags, room);
   },
   gradient: "op",
 });

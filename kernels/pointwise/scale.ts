@@ -1,5 +1,6 @@
 // The descriptor of multiplication by one number.
 import { defineKernel, read, write } from "../../src/kernel/define.ts";
+import { splitAlong } from "../../src/kernel/split.ts";
 import { elementGrid, inVectors, ROWS, vectorGrid } from "./pointwise.ts";
 import naive from "./scale.naive.wgsl?raw";
 import vector from "./scale.vector.wgsl?raw";
@@ -25,5 +26,6 @@ export const scale = defineKernel({
     "788×1536": { numbers: { n: 788 * 1536, factor: 0.3 }, bench: true },
   },
   free: { n: 1 },
+  split: splitAlong("n"),
   gradient: "op",
 });

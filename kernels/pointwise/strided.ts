@@ -1,5 +1,6 @@
 // The descriptor of strided reading: slices, permutations and repetitions.
 import { ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
+import { alignment, cutEvenly } from "../../src/kernel/split.ts";
 import gather from "./strided.gather.wgsl?raw";
 import naive from "./strided.naive.wgsl?raw";
 import vector from "./strided.vector.wgsl?raw";
@@ -47,6 +48,20 @@ export const strided = defineKernel({
     "repeated columns": { numbers: view([1, 1, 1, 9, 13], [0, 0, 0, 1, 0], 9) },
     "heads of 12×197×64": { numbers: view([1, 4, 6, 197, 64], [0, 75648, 64, 384, 1], 302592), bench: true },
     "transpose 1536×384": { numbers: view([1, 1, 1, 1536, 384], [0, 0, 0, 1, 1536], 589824), bench: true },
+  },
+  split(numbers, _, room) {
+    const at = [0, 1, 2, 3, 4].find((i) => numbers[`d${i}`]! > 1) ?? 4;
+    const rest = [0, 1, 2, 3, 4].slice(at + 1);
+    const [size, stride, offset] = [numbers[`d${at}`]!, numbers[`s${at}`]!, numbers["offset"]!];
+    const inner = rest.reduce((product, i) => product * numbers[`d${i}`]!, 1);
+    const reach = rest.reduce((sum, i) => sum + (numbers[`d${i}`]! - 1) * numbers[`s${i}`]!, 1);
+    const most = Math.min(Math.floor(room.most("y") / inner), stride > 0 ? Math.floor((room.most("x") - room.step("x") - reach) / stride) + 1 : reach <= room.most("x") ? size : 0);
+    return cutEvenly(size, most, alignment(room.step("y"), inner))?.map(([from, to]) => {
+      const begin = offset + from * stride;
+      const first = begin - (begin % room.step("x"));
+      const count = offset + (to - 1) * stride + reach - first;
+      return { numbers: { ...numbers, [`d${at}`]: to - from, offset: begin - first, nx: count, n: (to - from) * inner }, windows: { x: { first, count }, y: { first: from * inner, count: (to - from) * inner } } };
+    });
   },
   gradient: "op",
 });

@@ -1,5 +1,7 @@
 // The descriptors of average pooling and its gradient.
 import { ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
+import { FORWARD, splitRows } from "../../src/kernel/split-rows.ts";
+import { splitAlong, splitBy } from "../../src/kernel/split.ts";
 import { libraries } from "../lib/index.ts";
 import naive from "./avg_pool.naive.wgsl?raw";
 import vec4 from "./avg_pool.vec4.wgsl?raw";
@@ -55,6 +57,7 @@ export const avgPool = defineKernel({
   },
   cases,
   free: { b: 1, c: 1 },
+  split: splitBy(splitAlong("b"), splitRows(FORWARD)),
   gradient: "op",
 });
 
@@ -86,5 +89,6 @@ export const avgPoolDx = defineKernel({
   },
   cases,
   free: { b: 1, c: 1 },
+  split: splitAlong("b"),
   gradient: { none: "it is a gradient itself; second derivatives are not taken" },
 });

@@ -1,5 +1,7 @@
 // The descriptors of max pooling and its gradient.
 import { ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
+import { BACKWARD, FORWARD, splitRows } from "../../src/kernel/split-rows.ts";
+import { alignment, splitAlong, splitBy } from "../../src/kernel/split.ts";
 import { libraries } from "../lib/index.ts";
 import naive from "./max_pool.naive.wgsl?raw";
 import vec4 from "./max_pool.vec4.wgsl?raw";
@@ -46,6 +48,7 @@ export const maxPool = defineKernel({
   },
   cases: POOL_PROBLEMS,
   free: { b: 1, c: 1 },
+  split: splitBy(splitAlong("b"), splitRows(FORWARD)),
   gradient: "op",
 });
 
@@ -53,8 +56,10 @@ export const maxPool = defineKernel({
 export const maxPoolDx = defineKernel({
   name: "max_pool_dx",
   doc: "dx of max pooling: all of a window's dy goes to its first maximum in row order, found again from x. Gathers; sums in f32.",
-  dims: POOL_DIMS,
-  args: { x: read("b", "ih", "iw", "c"), dy: read("b", "oh", "ow", "c"), dx: write("b", "ih", "iw", "c") },
+  // Of x it sees xh rows, `above` of them before the first of dx.
+  dims: [...POOL_DIMS, "xh", "above"],
+  derive: ({ ih }) => ({ xh: ih, above: 0 }),
+  args: { x: read("b", "xh", "iw", "c"), dy: read("b", "oh", "ow", "c"), dx: write("b", "ih", "iw", "c") },
   libraries,
   variants: {
     naive: { source: dxNaive, grid: ({ b, ih, iw, c }) => [ceilDiv(b * ih * iw * c, 64), 1, 1] },
@@ -69,13 +74,35 @@ export const maxPoolDx = defineKernel({
       for (let oy = 0; oy < n.oh; oy++)
         for (let ox = 0; ox < n.ow; ox++)
           for (let c = 0; c < n.c; c++) {
-            const to = firstMaximum(x, n, z, oy, ox, c);
-            dx[to] = round(dx[to]! + dy[from++]!);
+            // Rows of x, padded so that they are counted from its own first one.
+            const at = firstMaximum(x, { ...n, ih: n.xh, padH: n.padH - n.above }, z, oy, ox, c);
+            const pixel = Math.floor(at / n.c / n.iw);
+            const row = (pixel % n.xh) - n.above;
+            const add = dy[from++]!;
+            if (row < 0 || row >= n.ih) continue;
+            const to = ((z * n.ih + row) * n.iw + (Math.floor(at / n.c) % n.iw)) * n.c + c;
+            dx[to] = round(dx[to]! + add);
           }
   },
   // Few different values, so that windows have several maxima.
   inputs: { x: (random) => Math.floor(4 * random()) },
   cases: POOL_PROBLEMS,
   free: { b: 1, c: 1 },
+  split: splitBy(
+    splitAlong("b"),
+    splitRows({
+      ...BACKWARD,
+      apart: ["x"],
+      // Every window of dy in sight is seen whole in x.
+      more({ ih, iw, c, fh, strideH, padH }, { image, from, to, low, high }, room) {
+        const row = iw! * c!;
+        const unit = alignment(room.step("x"), row);
+        const first = Math.min(from, Math.max(0, low * strideH! - padH!));
+        const start = first - (first % unit);
+        const end = Math.min(ih!, Math.max(to, (high - 1) * strideH! - padH! + fh!));
+        return { numbers: { xh: end - start, above: from - start }, windows: { x: { first: (image * ih! + start) * row, count: (end - start) * row } } };
+      },
+    }),
+  ),
   gradient: { none: "it is a gradient itself; second derivatives are not taken" },
 });

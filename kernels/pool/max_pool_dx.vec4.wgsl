@@ -9,10 +9,10 @@ alias Elem4 = vec4<Elem>;
 struct Uniforms {
   origin: vec3u,
   b: u32, ih: u32, iw: u32, c: u32, oh: u32, ow: u32, fh: u32, fw: u32,
-  strideH: u32, strideW: u32, padH: u32, padW: u32,
+  strideH: u32, strideW: u32, padH: u32, padW: u32, xh: u32, above: u32,
 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> x: array<Elem4>;           // [b, ih, iw, c]
+@group(0) @binding(1) var<storage, read> x: array<Elem4>;           // [b, xh, iw, c]
 @group(0) @binding(2) var<storage, read> dy: array<Elem4>;          // [b, oh, ow, c]
 @group(0) @binding(3) var<storage, read_write> dx: array<Elem4>;    // [b, ih, iw, c]
 
@@ -23,7 +23,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
   if (at >= u.b * u.ih * u.iw * c4s) { return; }
   let c4 = at % c4s;
   let place = pixelAt(at / c4s, u.ih, u.iw);
-  let mine = vec4f(x[at]);
+  let y = place.y + u.above;                                        // in the rows of x
+  let mine = vec4f(x[((place.x * u.xh + y) * u.iw + place.z) * c4s + c4]);
   let rows = windowsOf(place.y + u.padH, u.fh, u.strideH, u.oh);
   let columns = windowsOf(place.z + u.padW, u.fw, u.strideW, u.ow);
   var sum = vec4f(0.0);
@@ -31,13 +32,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
     for (var ox = columns.x; ox < columns.y; ox++) {
       var first = vec4<bool>(true);
       for (var ky = 0u; ky < u.fh; ky++) {
-        let iy = oy * u.strideH + ky - u.padH;                      // above the image: wraps, and is no longer < ih
-        if (iy >= u.ih) { continue; }
+        let iy = oy * u.strideH + ky - u.padH + u.above;            // above the image: wraps, and is no longer < ih
+        if (iy >= u.xh) { continue; }
         for (var kx = 0u; kx < u.fw; kx++) {
           let ix = ox * u.strideW + kx - u.padW;
-          if (ix >= u.iw || (iy == place.y && ix == place.z)) { continue; }
-          let other = vec4f(x[((place.x * u.ih + iy) * u.iw + ix) * c4s + c4]);
-          let before = iy < place.y || (iy == place.y && ix < place.z);
+          if (ix >= u.iw || (iy == y && ix == place.z)) { continue; }
+          let other = vec4f(x[((place.x * u.xh + iy) * u.iw + ix) * c4s + c4]);
+          let before = iy < y || (iy == y && ix < place.z);
           first = first & select(mine >= other, mine > other, vec4<bool>(before));
         }
       }

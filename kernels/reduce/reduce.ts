@@ -1,5 +1,6 @@
 // The descriptor of sums and maxima along one dimension.
 import { ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
+import { alignment, cutEvenly, splitAlong, splitBy } from "../../src/kernel/split.ts";
 import columns from "./reduce.columns.wgsl?raw";
 import naive from "./reduce.naive.wgsl?raw";
 import subgroup from "./reduce.subgroup.wgsl?raw";
@@ -68,5 +69,19 @@ export const reduce = defineKernel({
     "a million in parts": { numbers: { outer: 1, r: 1048576, inner: 1, parts: 8192, scale: 1 }, bench: true },
   },
   free: { outer: 1, r: "parts", inner: 1 },
+  // The first stage of a reduction may make any parts of it; of a whole one, only what stands outside is cut.
+  split: splitBy(splitAlong("outer"), (numbers, _, room) => {
+    const [r, inner, parts] = [numbers["r"]!, numbers["inner"]!, numbers["parts"]!];
+    if (numbers["outer"] !== 1 || parts === 1) return undefined;
+    const unit = alignment(room.step("x"), inner);
+    const rows = Math.floor(room.most("x") / inner) - unit;
+    const at = (part: number) => (part === parts ? r : Math.floor((part * r) / parts / unit) * unit);
+    const pieces = cutEvenly(parts, Math.floor((rows * parts) / r), alignment(room.step("y"), inner));
+    if (pieces?.some(([from, to]) => at(to) - at(from) < to - from)) return undefined;
+    return pieces?.map(([from, to]) => ({
+      numbers: { ...numbers, r: at(to) - at(from), parts: to - from },
+      windows: { x: { first: at(from) * inner, count: (at(to) - at(from)) * inner }, y: { first: from * inner, count: (to - from) * inner } },
+    }));
+  }),
   gradient: "op",
 });

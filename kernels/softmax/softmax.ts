@@ -1,5 +1,6 @@
 // The descriptors of softmax along rows and of its gradient.
 import { defineKernel, read, write } from "../../src/kernel/define.ts";
+import { splitAlong } from "../../src/kernel/split.ts";
 import { libraries } from "../lib/index.ts";
 import { laneGrid, subgroupPerRow, vectorsPerLane, workgroupPerRow } from "./rows.ts";
 import dxLanes from "./softmax_dx.lanes.wgsl?raw";
@@ -49,6 +50,7 @@ export const softmax = defineKernel({
   inputs: { x: (random) => 12 * random() - 6 },
   cases,
   free: { rows: 1, n: 1 },
+  split: splitAlong("rows"),
   gradient: "op",
 });
 
@@ -77,5 +79,6 @@ export const softmaxDx = defineKernel({
   inputs: { y: (random, _, { n = 1 }) => (2 * random()) / n },
   cases,
   free: { rows: 1, n: 1 },
+  split: splitAlong("rows"),
   gradient: "op",
 });

@@ -69,8 +69,8 @@ export function createDryEngine(engine: Pick<Engine, "device" | "pipelines" | "t
     free: (tensor) => void states.delete(stateOf(tensor).buffer),
     async plan(build, inputs, options = {}): Promise<Plan> {
       const tensors = declareInputs(inputs);
-      const { label = "without a label", pinned, memory, borrow } = options;
-      const context = { device, ...(tuning ? { tuning } : {}), ...(pinned ? { pinned } : {}), ...(memory === undefined ? {} : { memory }), ...(borrow ? { borrowed: borrow.arenas.map(({ bytes }) => bytes) } : {}) };
+      const { label = "without a label", pinned, memory, binding, borrow } = options;
+      const context = { device, ...(tuning ? { tuning } : {}), ...(pinned ? { pinned } : {}), ...(memory === undefined ? {} : { memory }), ...(binding === undefined ? {} : { binding }), ...(borrow ? { borrowed: borrow.arenas.map(({ bytes }) => bytes) } : {}) };
       const prepared = preparePlan(context, label, traceProgram(build, tensors), tensors);
       const entry = { label, prepared };
       plans.add(entry);

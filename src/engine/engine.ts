@@ -31,6 +31,8 @@ export interface PlanOptions {
    * the same bits; where that does not suffice, `plan` throws OverBudget, which says what would. No limit unless given.
    */
   readonly memory?: number;
+  /** Bytes that one binding may hold, where that is less than the device's own limit: larger tensors are worked on in windows. */
+  readonly binding?: number;
   /**
    * A plan whose intermediates may lie where this one's do: one of the two runs after the other, and neither keeps anything there. It must
    * not be disposed while this one runs.
@@ -128,8 +130,8 @@ export async function createEngine(handle: AdapterHandle, options: EngineOptions
     async plan(build, inputs, planOptions = {}) {
       const tensors = declareInputs(inputs);
       const program = traceProgram(build, tensors);
-      const { pinned, memory, borrow, scratch = [] } = planOptions;
-      const context = { device, pipelines, debug, log, ...(options.tuning ? { tuning: options.tuning } : {}), ...(pinned ? { pinned } : {}), ...(memory === undefined ? {} : { memory }), ...(borrow ? { lent: borrow.arenas } : {}), scratch: new Set(scratch.map((tensor) => stateOf(tensor).buffer)) };
+      const { pinned, memory, binding, borrow, scratch = [] } = planOptions;
+      const context = { device, pipelines, debug, log, ...(options.tuning ? { tuning: options.tuning } : {}), ...(pinned ? { pinned } : {}), ...(memory === undefined ? {} : { memory }), ...(binding === undefined ? {} : { binding }), ...(borrow ? { lent: borrow.arenas } : {}), scratch: new Set(scratch.map((tensor) => stateOf(tensor).buffer)) };
       return buildPlan(context, planOptions.label ?? "without a label", program, tensors);
     },
     dispose() {

@@ -23,7 +23,8 @@ export function interpret(program: Program, options: InterpretOptions): Map<stri
     const known = values.get(storage);
     if (known) return known;
     let value: Float64Array;
-    if (storage.state) {
+    if (storage.within) value = valueOf(storage.within.whole).subarray(storage.within.first, storage.within.first + storage.count);
+    else if (storage.state) {
       if (!options.state) throw new Error(`interpret: ${storage.name} is read, but no state is given`);
       value = options.state(storage.state.buffer).subarray(storage.state.offset, storage.state.offset + storage.count);
     } else if (storage.data) value = toNumbers(storage.dtype, storage.data);

@@ -24,7 +24,6 @@ export interface LayoutLimits {
   /** Alignment of binding offsets, bytes. */
   readonly alignment: number;
   readonly maxBuffer: number;
-  readonly maxBinding: number;
 }
 
 interface Lifetime {
@@ -79,8 +78,8 @@ function findLifetimes({ nodes, outputs }: Program, limits: LayoutLimits): Map<S
         continue;
       }
       const bytes = Math.ceil(storageBytes(storage.dtype, storage.count) / limits.alignment) * limits.alignment;
-      if (bytes > Math.min(limits.maxBuffer, limits.maxBinding))
-        throw new Unavailable(`${storage.name}: one tensor takes ${formatBytes(bytes)}, the device binds at most ${formatBytes(Math.min(limits.maxBuffer, limits.maxBinding))}`, [
+      if (bytes > limits.maxBuffer)
+        throw new Unavailable(`${storage.name}: one tensor takes ${formatBytes(bytes)}, the device makes buffers of at most ${formatBytes(limits.maxBuffer)}`, [
           "Use a smaller batch or a smaller patch.",
         ]);
       lives.set(storage, { storage, bytes, first: index, last: index });

@@ -83,7 +83,7 @@ export async function buildPlan(context: PlanContext, label: string, traced: Pro
   const built = await device.guard(`plan ${label}`, () => {
     const arenas = layout.arenas.map((bytes, i): Arena => lent[prepared.borrows[i] ?? -1] ?? { bytes, buffer: make("activations", `arena ${i}`, bytes, storageUsage) });
     const held = new Map<Storage, GPUBuffer>();
-    const constants = [...program.nodes.flatMap((node) => accessesOf(node).reads), ...program.outputs.values()];
+    const constants = [...program.nodes.flatMap((node) => accessesOf(node).reads.map((storage) => storage.within?.whole ?? storage)), ...program.outputs.values()];
     for (const [name, tensor] of inputs) held.set(tensor.storage, make("inputs", `input ${name}`, storageBytes(tensor.dtype, tensor.storage.count), storageUsage));
     for (const storage of constants)
       if (storage.kind === "constant" && !held.has(storage) && storage.data) {
@@ -93,6 +93,10 @@ export async function buildPlan(context: PlanContext, label: string, traced: Pro
       }
     const rangeOf = (storage: Storage): BufferRange => {
       const size = storageBytes(storage.dtype, storage.count);
+      if (storage.within) {
+        const { buffer, offset } = rangeOf(storage.within.whole);
+        return { buffer, offset: offset + storage.within.first * bytesOf(storage.dtype), size };
+      }
       if (storage.state) return { buffer: storage.state.buffer.buffer, offset: storage.state.offset * bytesOf(storage.dtype), size };
       const slot = layout.slots.get(storage);
       const buffer = slot ? arenas[slot.arena]?.buffer : held.get(storage);

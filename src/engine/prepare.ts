@@ -4,10 +4,11 @@ import { storageBytes } from "../kernel/dtype.ts";
 import type { TuningTable } from "../kernel/tuning.ts";
 import { cutGrid, type Piece } from "./cut.ts";
 import { identifyDevice, type Device, type Purpose } from "./device.ts";
-import { OverBudget, Unavailable, formatBytes } from "./errors.ts";
+import { OverBudget, formatBytes } from "./errors.ts";
 import { borrowArenas, layOut, type MemoryLayout } from "./layout.ts";
 import { describeNode, optimise, type PassReport } from "./passes.ts";
 import { recompute } from "./recompute.ts";
+import { cutWindows } from "./windows.ts";
 import { accessesOf, bytesMoved, flopsOf, type Dispatch, type Node, type Program, type Storage, type Tensor } from "./trace.ts";
 
 export interface PlanStatistics {
@@ -33,6 +34,8 @@ export interface PrepareContext {
   readonly tuning?: TuningTable;
   /** Bytes that the plan's buffers may take, all purposes together. */
   readonly memory?: number;
+  /** Bytes that one binding may hold, where that is less than the device's own limit. */
+  readonly binding?: number;
   /** Bytes of another plan's arenas, which this one may use as its own. */
   readonly borrowed?: readonly number[];
 }
@@ -87,14 +90,14 @@ export function uniformsOf(pieces: number): number {
 
 /**
  * Decides a plan. Where its buffers would take more than `memory`, intermediates are recomputed.
- * Throws Unavailable where the device binds no buffer of a tensor's size, OverBudget where recomputation does not help enough.
+ * Throws Unavailable where a tensor exceeds the device's buffers, or its bindings and cannot be seen in windows, OverBudget where recomputation does not help enough.
  */
 export function preparePlan(context: PrepareContext, label: string, traced: Program, inputs: ReadonlyMap<string, Tensor>): Prepared {
   const { device, memory, borrowed = [] } = context;
   const { limits } = device.fingerprint;
   const optimised = optimise(traced);
-  checkBindings(label, optimised.program, limits["maxStorageBufferBindingSize"] ?? 0);
-  const space = { alignment: 256, maxBuffer: limits["maxBufferSize"] ?? 0, maxBinding: limits["maxStorageBufferBindingSize"] ?? 0 };
+  const space = { alignment: 256, maxBuffer: limits["maxBufferSize"] ?? 0 };
+  const windows = (program: Program) => cutWindows(program, label, { alignment: 256, maxBinding: Math.min(context.binding ?? Number.POSITIVE_INFINITY, limits["maxStorageBufferBindingSize"] ?? 0) });
   const seconds = (node: Node) => Math.max(flopsOf(node) / device.rates.flops, bytesMoved(node) / device.rates.bytes);
   const choice = chooseBlueprints(context);
   const cutsOf = ({ nodes }: Program) =>
@@ -108,21 +111,25 @@ export function preparePlan(context: PrepareContext, label: string, traced: Prog
   const constants = new Set([...optimised.program.nodes.flatMap((node) => accessesOf(node).reads), ...optimised.program.outputs.values()].filter(({ kind }) => kind === "constant"));
   const fixed = { inputs: bytesIn([...inputs.values()].map(({ storage }) => storage)), constants: bytesIn(constants), readback: bytesIn(optimised.program.outputs.values()) };
 
-  let { program, reports } = optimised;
-  let layout = layOut(program, space);
-  let cuts = cutsOf(program);
+  let { reports } = optimised;
+  let layout = layOut(optimised.program, space);
+  let windowed = windows(optimised.program);
+  let cuts = cutsOf(windowed.program);
   if (memory !== undefined) {
     // No node runs more than twice, so its uniforms take at most twice as much.
     const others = Object.values(fixed).reduce((sum, bytes) => sum + bytes, 2 * uniformsOf(piecesOf(cuts)));
     const own = ownArenas(layout, borrowArenas(layout.arenas, borrowed));
     if (own > memory - others) {
-      const found = recompute(program, { budget: memory - others, limits: space, seconds });
+      const found = recompute(optimised.program, { budget: memory - others, limits: space, seconds });
       if (!found.fits) throw new OverBudget(`plan ${label}`, memory, Math.min(own, found.layout.arenaBytes) + others);
-      ({ program, layout } = found);
+      ({ layout } = found);
       reports = [...reports, found.report];
-      cuts = cutsOf(program);
+      windowed = windows(found.program);
+      cuts = cutsOf(windowed.program);
     }
   }
+  const { program, report } = windowed;
+  if (report) reports = [...reports, report];
   const chosen = program.nodes.map(choice);
   const borrows = borrowArenas(layout.arenas, borrowed);
   return {
@@ -185,12 +192,4 @@ function chooseBlueprints(context: PrepareContext): (node: Node) => { readonly b
     known.set(key, made);
     return made;
   };
-}
-
-function checkBindings(label: string, { nodes, outputs }: Program, most: number): void {
-  for (const storage of new Set([...nodes.flatMap((node) => Object.values(accessesOf(node)).flat()), ...outputs.values()])) {
-    if (storage.kind === "intermediate") continue; // the layout looks at those
-    const size = storageBytes(storage.dtype, storage.count);
-    if (size > most) throw new Unavailable(`plan ${label}: ${storage.name} takes ${formatBytes(size)}, the device binds at most ${formatBytes(most)}`, ["Use a smaller batch, a smaller patch or a smaller preset."]);
-  }
 }

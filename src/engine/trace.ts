@@ -13,6 +13,8 @@ export interface Storage {
   readonly count: number;
   /** Of kind `state`: the buffer that holds it and where. */
   readonly state?: { readonly buffer: StateBuffer; readonly offset: number };
+  /** Of a window: the storage that it is a part of, and its first element there. */
+  readonly within?: { readonly whole: Storage; readonly first: number };
   /** Of kind `constant`: its elements. */
   readonly data?: HostArray;
 }

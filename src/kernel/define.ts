@@ -1,5 +1,6 @@
 // The declaration of a kernel: one object from which tests, gradients, benches, tuning and documentation are derived.
 import type { Dtype } from "./dtype.ts";
+import type { Split } from "./split.ts";
 
 /** Element type of an argument: fixed, or `elem`, the type that the blueprint chooses (`alias Elem` of the template). */
 export type ArgDtype = Dtype | "elem";
@@ -196,6 +197,8 @@ export interface KernelSpec<A extends Record<string, Arg>, D extends string, S e
   readonly epilogue?: { readonly output: string; readonly stages: readonly EpilogueStage[] };
   /** Ways in which this kernel can become somebody's epilogue; none by default. */
   readonly asEpilogue?: (numbers: Readonly<Record<D | S, number>>, flags: ReadonlySet<F>) => readonly EpilogueOffer[];
+  /** How a problem whose arguments exceed what a binding holds is cut; absent where it cannot be. */
+  readonly split?: Split;
   /** A gradient rule exists in `src/ops`, or the reason why the kernel has none. */
   readonly gradient: "op" | { readonly none: string };
 }
@@ -223,6 +226,7 @@ export interface Kernel {
   readonly free: Readonly<Record<string, number | string>>;
   readonly epilogue?: { readonly output: string; readonly stages: readonly EpilogueStage[] };
   readonly asEpilogue: (numbers: Numbers, flags: ReadonlySet<string>) => readonly EpilogueOffer[];
+  readonly split?: Split;
   readonly gradient: "op" | { readonly none: string };
 }
 

@@ -71,7 +71,18 @@ const PIXELS_PER_PART = 128;
 /** Parts in which the gradient of filters is summed, none without a row of pixels. */
 export function filterParts({ b, oh, ow, fh, fw, cg, og, groups }: Given): number {
   const workgroups = Math.ceil((fh * fw * cg * og * groups) / WEIGHTS_PER_WORKGROUP);
-  return Math.min(countParts(workgroups, b * oh * ow, PIXELS_PER_PART), b * oh);
+  const wanted = Math.min(countParts(workgroups, b * oh * ow, PIXELS_PER_PART), b * oh);
+  // No part holds rows of two images in part, where that leaves parts of at least half the size: then images can be seen in windows.
+  const share = Math.ceil((b * oh) / wanted);
+  const aligned = share < oh ? largestDivisor(oh, share) : oh * largestDivisor(b, Math.floor(share / oh));
+  return Math.ceil((b * oh) / (b > 1 && 2 * aligned >= share ? aligned : share));
+}
+
+/** The largest divisor of n that is at most `most`. */
+function largestDivisor(n: number, most: number): number {
+  let divisor = most;
+  while (n % divisor !== 0) divisor--;
+  return divisor;
 }
 
 function filterGradient(x: Tensor, dy: Tensor, w: Tensor, numbers: Given): Tensor {

@@ -38,7 +38,8 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
     return reshape(flat, [...lead, m, n]);
   }
   const shape = [...lead, m, n];
-  const splits = productParts(Math.max(batchA, batchB), m, n, k);
+  const least = ta && !tb && batchA === 1 && batchB === 1 ? Math.ceil((k * Math.max(m, n)) / LARGEST_PART) : 1;
+  const splits = Math.max(least, productParts(Math.max(batchA, batchB), m, n, k));
   const layout = [ta && "ta", tb && "tb"] as const;
   const whole = () => dispatch(kernel, { inputs: { a, b, bias }, outputs: { c: shape }, numbers: { batchA, batchB, m, n, k }, flags: [...layout, bias && "bias"] }).c;
   const inParts = () => {
@@ -59,6 +60,8 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
 
 /** Steps of k that a part adds up at least. */
 const STEPS_PER_PART = 256;
+/** Elements that a part has of the larger operand at most where both are stored with k first: each launch sees whole parts, and the smallest binding that devices have is 128 MiB. */
+const LARGEST_PART = 2 ** 24;
 
 /** Parts in which a product sums over k: more than one where it is long and there are few tiles, as in weights' gradients over all tokens of a batch. */
 export function productParts(batch: number, m: number, n: number, k: number): number {

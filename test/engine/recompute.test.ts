@@ -14,7 +14,7 @@ import { batchNorm } from "../../src/ops/norm.ts";
 import { scale } from "../../src/ops/scale.ts";
 
 const [ROWS, C, DEPTH] = [32, 8, 6];
-const limits = { alignment: 256, maxBuffer: 2 ** 20, maxBinding: 2 ** 20 };
+const limits = { alignment: 256, maxBuffer: 2 ** 20 };
 const seconds = (node: Node) => flopsOf(node) / 1e10 + bytesMoved(node) / 1e9;
 const input = (name: string, dtype: "f32" | "u32", shape: readonly number[]): Tensor => tensorOf({ kind: "input", name, dtype, count: shape.reduce((a, b) => a * b, 1) }, shape);
 const state = (name: string, shape: readonly number[]): Tensor => {
