@@ -24,7 +24,9 @@ export interface AdoptReport {
 }
 
 /** Most lines of one kind in an error: the rest is counted. */
-const LINES = 12;
+export const LINES = 12;
+/** Most beginnings that are taken off names, one after the other. */
+const MAX_PREFIXES = 8;
 
 /**
  * Their tensors as weights of a configuration's model. Taken are torchvision's and timm's ResNets and vision transformers (also with
@@ -167,7 +169,7 @@ function renameAll(theirs: ReadonlyMap<string, StoredTensor>): ReadonlyMap<strin
 export function customaryNames(given: readonly string[]): readonly string[] {
   let names = given;
   const isTorchvision = names.some((name) => /(^|\.)conv_proj\./.test(name));
-  for (let prefix = common(names); prefix !== undefined && !(prefix === "encoder." && isTorchvision); prefix = common(names)) names = names.map((name) => name.slice(prefix!.length));
+  for (let taken = 0, prefix = common(names); taken < MAX_PREFIXES && prefix !== undefined && !(prefix === "encoder." && isTorchvision); taken++, prefix = common(names)) names = names.map((name) => name.slice(prefix!.length));
   return isTorchvision ? names.map((name) => TORCHVISION_VIT.reduce((at, [from, to]) => at.replace(from, to), name)) : names;
 }
 

@@ -12,6 +12,8 @@ interface Rule {
   readonly check: (value: unknown) => string | undefined;
 }
 
+/** Most weights of an interpolation of positions, which is a matrix from one grid to the other. */
+const MAX_INTERPOLATION = 2 ** 26;
 const between = (least: number, most: number, whole = false) => (value: unknown) =>
   typeof value === "number" && Number.isFinite(value) && value >= least && value <= most && (!whole || Number.isInteger(value))
     ? undefined
@@ -202,6 +204,10 @@ export function resolveConfig(settings: Readonly<Record<string, unknown>>, where
   if (wrong.length === 0) {
     const preset = presetOf(config);
     if (config.data.patch % preset.multiple) blame("data.patch", `${config.data.patch}, expected a multiple of ${preset.multiple} for the preset ${preset.name}`);
+    const { architecture } = preset;
+    const grid = architecture.kind === "vit" ? (architecture.grid ?? 0) : 0;
+    const own = architecture.kind === "vit" ? config.data.patch / architecture.patch : 0;
+    if (grid !== own && (grid * own) ** 2 > MAX_INTERPOLATION) blame("model.grid", `${grid} with patches of ${own} × ${own} tokens, expected at most ${Math.floor(Math.sqrt(MAX_INTERPOLATION) / own)}: the interpolation's weights would take ${Math.ceil((4 * (grid * own) ** 2) / 2 ** 30)} GiB`);
     const { stain, stainShift } = config.augment;
     // Grey levels are no concentrations, and normalised sections have lost where glass is.
     if ((stain[0] !== 1 || stain[1] !== 1 || stainShift > 0) && (config.data.intensity !== "density" || config.data.normalise !== "none"))

@@ -1,7 +1,7 @@
 // The initialisers of an ONNX model under the names of the PyTorch model that it was exported from.
 import type { OnnxModel, OnnxNode } from "../data/onnx.ts";
 import { countElements, loadFloat32, storeFloat32, type StoredTensor } from "../data/tensors.ts";
-import { customaryNames } from "./adopt.ts";
+import { customaryNames, LINES } from "./adopt.ts";
 import { POSITIONS, type FrontStep } from "./onnx-formulas.ts";
 import { listFaults } from "./onnx-operators.ts";
 import type { Architecture } from "./presets.ts";
@@ -118,7 +118,7 @@ function judgeStrange({ nodes, constants }: OnnxModel, strange: readonly (readon
     if (isOne || (readers.length > 0 && readers.every((node) => !inside.has(node)))) leftOut.push(told);
     else faults.push(`unexpected: ${told}, read by ${[...new Set(readers.map(({ op }) => op))].join(", ") || "nothing"}`);
   }
-  return { leftOut, faults };
+  return { leftOut, faults: faults.length > LINES ? [...faults.slice(0, LINES), `and ${faults.length - LINES} more that are unexpected`] : faults };
 }
 
 const isFloat = ({ dtype }: StoredTensor): boolean => dtype === "F32" || dtype === "F16" || dtype === "BF16" || dtype === "F64";

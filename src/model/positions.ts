@@ -35,19 +35,24 @@ export function bicubicGrid([fh, fw]: readonly [number, number], [th, tw]: reado
   return weights;
 }
 
-/** Values [from, c] of a grid, in row order, on another grid: [to, c]. Sums in f64. */
-export function resamplePositions(values: Float32Array, from: readonly [number, number], to: readonly [number, number], c: number): Float32Array {
-  const weights = bicubicGrid(from, to);
-  const [n, m] = [to[0] * to[1], from[0] * from[1]];
-  const out = new Float32Array(n * c);
-  const row = new Float64Array(c);
-  for (let i = 0; i < n; i++) {
-    row.fill(0);
-    for (let j = 0; j < m; j++) {
-      const weight = weights[i * m + j]!;
-      if (weight !== 0) for (let k = 0; k < c; k++) row[k]! += weight * values[j * c + k]!;
+/** Values [from, c] of a grid, in row order, on another grid: [to, c], with the weights of `bicubicGrid`, which for large grids would not fit into memory. Sums in f64. */
+export function resamplePositions(values: Float32Array, [fh, fw]: readonly [number, number], [th, tw]: readonly [number, number], c: number): Float32Array {
+  const rows = bicubicLine(fh, th);
+  const columns = bicubicLine(fw, tw);
+  const out = new Float32Array(th * tw * c);
+  const sum = new Float64Array(c);
+  for (let i = 0; i < th; i++)
+    for (let j = 0; j < tw; j++) {
+      sum.fill(0);
+      for (let y = 0; y < fh; y++) {
+        const across = rows[i * fh + y]!;
+        if (across === 0) continue;
+        for (let x = 0; x < fw; x++) {
+          const weight = Math.fround(across * columns[j * fw + x]!);
+          if (weight !== 0) for (let k = 0; k < c; k++) sum[k]! += weight * values[(y * fw + x) * c + k]!;
+        }
+      }
+      out.set(sum, (i * tw + j) * c);
     }
-    out.set(row, i * c);
-  }
   return out;
 }
