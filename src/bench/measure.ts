@@ -135,7 +135,7 @@ function createClock(device: Device, readback: Readback, make: (label: string, s
   const querySet = hasClock ? gpu.createQuerySet({ type: "timestamp", count: 2 }) : undefined;
   const resolved = hasClock ? make("timestamps", 256, BUFFER_USAGE.queryResolve | BUFFER_USAGE.copySrc) : undefined;
   return async (encode: (pass: GPUComputePassEncoder) => void): Promise<number> => {
-    if (!querySet || !resolved) await gpu.queue.onSubmittedWorkDone();
+    if (!querySet || !resolved) await device.wait(gpu.queue.onSubmittedWorkDone());
     const start = performance.now();
     const parts = await device.guard("bench", () => {
       const encoder = gpu.createCommandEncoder();

@@ -190,28 +190,32 @@ function drawSize(random: RandomStream, most: number): number {
   return Math.floor(Math.exp(random.uniform() * Math.log(most)));
 }
 
-/** The other values of each tunable constant, which a tuner may choose, and the sets that the kernel itself chooses: in the smallest form, with a declared and two drawn shapes. */
+/**
+ * The other values of each tunable constant, which a tuner may choose, and the sets that the kernel itself chooses: in the smallest form, with a declared and two drawn shapes. Of what stands in for
+ * another variant only the latter: nobody tunes it.
+ */
 function otherConstants(declared: readonly CheckCase[], traits: Traits): CheckCase[] {
   const [first] = declared;
   if (!first) return [];
   const { kernel, variant, dtype } = first;
   const constant = constantsOf(kernel, { kernel: kernel.name, variant, dtype, flags: [], constants: {} });
-  const single = Object.entries(kernel.variants[variant]?.params ?? {}).flatMap(([name, values]) => values.filter((value) => value !== constant(name)).map((value) => ({ [name]: value })));
-  return [...single, ...chosenTogether(kernel, variant, dtype, traits)].flatMap((params) => {
+  const standsIn = kernel.variants[variant]?.standsInFor !== undefined;
+  const single = standsIn ? [] : Object.entries(kernel.variants[variant]?.params ?? {}).flatMap(([name, values]) => values.filter((value) => value !== constant(name)).map((value) => ({ [name]: value })));
+  return [...single, ...chosenSets(kernel, variant, dtype, traits).filter((params) => standsIn || Object.keys(params).length > 1)].flatMap((params) => {
     const plain = byForm(declared.map((check) => ({ ...check, params })))[0] ?? [];
     const last = plain.filter((check) => isTaken(check, traits)).slice(-1);
     return [...last, ...drawShapes(last, traits).slice(0, 2)];
   });
 }
 
-/** Sets of several constants that the kernel chooses together for one of its cases, on processors or GPUs; of a stand-in, those of what it stands in for. */
-function chosenTogether(kernel: Kernel, variant: string, dtype: CheckCase["dtype"], traits: Traits): Readonly<Record<string, number>>[] {
+/** Sets of constants that the kernel chooses for one of its cases, on processors or GPUs; of a stand-in, those of what it stands in for. */
+function chosenSets(kernel: Kernel, variant: string, dtype: CheckCase["dtype"], traits: Traits): Readonly<Record<string, number>>[] {
   const name = kernel.variants[variant]?.standsInFor ?? variant;
   const sets = new Map<string, Readonly<Record<string, number>>>();
   for (const { numbers, flags = [] } of Object.values(kernel.cases))
     for (const barriers of ["cheap", "dear"] as const)
       for (const { variant: chosen, params = {} } of kernel.choose(completeNumbers(kernel, numbers), { ...traits, barriers }, new Set(flags), dtype))
-        if (chosen === name && Object.keys(params).length > 1) sets.set(JSON.stringify(params), params);
+        if (chosen === name && Object.keys(params).length > 0) sets.set(JSON.stringify(params), params);
   return [...sets.values()];
 }
 

@@ -66,6 +66,8 @@ export interface Device {
    * when something went wrong: what was under way is then known better.
    */
   guard<T>(operation: string | (() => string), body: () => T): Promise<Awaited<T>>;
+  /** Gives a promise of the device back; the host may rest while it is open. What `guard` waits for is among it. */
+  wait<T>(promise: Promise<T>): Promise<T>;
   /** Throws where the device is lost or reported an error outside any guard. */
   assertAlive(operation: string): void;
   dispose(): void;
@@ -107,6 +109,7 @@ export async function openDevice(handle: AdapterHandle, log: (line: string) => v
   // The slowest kernel seen on CPU adapters reached 0.1 GFLOP/s a subgroup lane; a GPU below 50 would be slower than those.
   const rates = handle.kind === "cpu" ? { flops: 1e8 * Math.max(2, subgroups[1]), bytes: 5e8 } : { flops: 5e10, bytes: 1e10 };
 
+  const wait = handle.patience ?? ((promise) => promise);
   const live: Partial<Record<Purpose, number>> = {};
   const sizes = new Map<GPUBuffer, { purpose: Purpose; bytes: number }>();
   let total = 0;
@@ -152,6 +155,7 @@ export async function openDevice(handle: AdapterHandle, log: (line: string) => v
     rates,
     ...(handle.memory === undefined ? {} : { memory: handle.memory }),
     assertAlive,
+    wait,
     createBuffer(purpose, label, bytes, usage) {
       assertAlive(label);
       if (bytes > (limits["maxBufferSize"] ?? 0))
@@ -198,7 +202,7 @@ export async function openDevice(handle: AdapterHandle, log: (line: string) => v
         thrown = cause;
       }
       const asked = total - before; // other guards go on while this one waits
-      const errors = await Promise.all([gpu.popErrorScope(), gpu.popErrorScope(), gpu.popErrorScope()]).catch(() => settle().then(() => []));
+      const errors = await wait(Promise.all([gpu.popErrorScope(), gpu.popErrorScope(), gpu.popErrorScope()])).catch(() => settle().then(() => []));
       await Promise.all(allocations);
       if (lost !== undefined) throw new DeviceLost(name(), lost);
       if (stray instanceof OutOfMemory) assertAlive(name()); // a buffer without memory is why whatever uses it is invalid
@@ -210,7 +214,7 @@ export async function openDevice(handle: AdapterHandle, log: (line: string) => v
         throw new DeviceError(`${name()}: ${firstLines(error.message)}`);
       }
       if (thrown !== undefined) throw thrown;
-      const value = await Promise.resolve(result).catch(async (cause: unknown) => {
+      const value = await wait(Promise.resolve(result)).catch(async (cause: unknown) => {
         // After a loss, or when an earlier command failed, mapping fails: say that rather than this.
         if (!(cause instanceof UserError)) await settle();
         assertAlive(name());

@@ -60,7 +60,7 @@ async function compile(device: Device, kernel: Kernel, blueprint: Blueprint, key
     (pipeline) => ({ pipeline }),
     (cause: unknown) => ({ cause }),
   );
-  const [info, error, outcome] = await Promise.all([module.getCompilationInfo(), scope, created]);
+  const [info, error, outcome] = await device.wait(Promise.all([module.getCompilationInfo(), scope, created]));
   const complaints = info.messages
     .filter(({ type }) => type === "error")
     .map(({ lineNum, linePos, message }) => {

@@ -146,7 +146,7 @@ async function byHost(device: Device, label: string, steps: readonly Step[]): Pr
   const spanOf = describeCommands(steps);
   const host: HostSpan[] = [];
   const spans: Span[] = [];
-  await device.gpu.queue.onSubmittedWorkDone();
+  await device.wait(device.gpu.queue.onSubmittedWorkDone());
   const origin = performance.now();
   for (const submit of groupSubmits(steps, 1)) {
     const [command] = submit;

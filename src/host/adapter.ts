@@ -33,6 +33,8 @@ export interface AdapterHandle {
   readonly kind: "gpu" | "cpu";
   /** Bytes that it can hold, where the host knows: the machine's, of a CPU adapter in Node. WebGPU tells nothing of GPUs. */
   readonly memory?: number;
+  /** Awaits what its device does, where there is something better to do meanwhile than to ask: see node-patience.ts. */
+  readonly patience?: <T>(promise: Promise<T>) => Promise<T>;
   /** The switches in effect: "+name" enabled, "-name" disabled. */
   readonly toggles: readonly string[];
   /** Lets the implementation go; `gpu` and `adapter` must not be used afterwards. */

@@ -4,6 +4,7 @@ import { EXIT_CODES, UserError, suggest } from "../errors.ts";
 import { adapterKind, adapterRank, matchesAdapter } from "./adapter.ts";
 import type { AdapterHandle, AdapterListing, AdapterOptions, CompileOnlyHandle } from "./adapter.ts";
 import { hasEmbeddedAdapter, hasSystemLoader, offerEmbeddedAdapter, offerOnlyEmbeddedAdapter } from "./node-embedded.ts";
+import { createPatience } from "./node-patience.ts";
 import { withoutHarmlessWarnings } from "./node-stderr.ts";
 
 /** Backends by platform, best first. Dawn's null backend, which executes nothing, is never among them. */
@@ -53,7 +54,7 @@ export async function openAdapter(options: AdapterOptions = {}): Promise<Adapter
     name: listing.name,
     driver: description || vendor,
     kind,
-    ...(kind === "cpu" ? { memory: machineMemory() } : {}),
+    ...(kind === "cpu" ? { memory: machineMemory(), patience: createPatience() } : {}),
     toggles: [...enabled.map((name) => `+${name}`), ...disabled.map((name) => `-${name}`)],
   });
 }
