@@ -20,6 +20,9 @@ export interface Embeddings {
 const FORMATS = ["npy", "safetensors", "csv"] as const;
 export type EmbeddingsFormat = (typeof FORMATS)[number];
 
+/** What the metadata of a .safetensors file call it, so that it passes for no weights. */
+export const FEATURES = "cytonet-features";
+
 /** The format that a file's name asks for. Call it before any work. @throws UserError 2 for another extension */
 export function chooseEmbeddingsFormat(path: string): EmbeddingsFormat {
   const extension = /\.([^./\\]+)$/.exec(path)?.[1]?.toLowerCase();
@@ -46,7 +49,7 @@ export function encodeEmbeddings(embeddings: Embeddings, format: EmbeddingsForma
     case "npy":
       return writeNpy(storeFloat32(values, [count, channels]));
     case "safetensors":
-      return writeSafetensors(listTensors(embeddings), embeddings.metadata);
+      return writeSafetensors(listTensors(embeddings), new Map([["format", FEATURES], ...(embeddings.metadata ?? [])]));
     case "csv":
       return encodeTable(embeddings);
   }

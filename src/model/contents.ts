@@ -72,7 +72,7 @@ export async function readContents(files: Files, path: string, options: { readon
   const rows = tensorRows(tensors, values);
   const { step, config, ...others } = describeMetadata(metadata);
   // Whatever others write into their files stands by itself, so that it passes for nothing that was found here.
-  const said = kind === "state dict" ? { metadata: describeMetadata(metadata) } : { ...(step === undefined ? {} : { step }), ...(config === undefined ? {} : { config }), metadata: others };
+  const said = kind === "state dict" || kind === "features" ? { metadata: describeMetadata(metadata) } : { ...(step === undefined ? {} : { step }), ...(config === undefined ? {} : { config }), metadata: others };
   return { facts: { kind, tensors: rows.length, values: total(rows), bytes: bytes.length, ...said }, rows };
 }
 

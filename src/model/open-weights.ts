@@ -1,5 +1,6 @@
 // Weights out of whatever holds them: a run, a checkpoint, final weights, a state dict as safetensors, an ONNX model.
 import { readOnnx, looksLikeOnnx } from "../data/onnx.ts";
+import { FEATURES } from "../data/embeddings.ts";
 import { isObject, parseJson, type Json } from "../data/json.ts";
 import { readSafetensors } from "../data/safetensors.ts";
 import type { StoredTensor } from "../data/tensors.ts";
@@ -16,8 +17,8 @@ import { RUN_FILES } from "./run-folder.ts";
 import { decodeState, type TrainState } from "./state.ts";
 import { checkTensors, decodeWeights, readSettings, type Weights } from "./weights.ts";
 
-/** What a file is, by its first bytes and, of safetensors, its metadata. */
-export type WeightsKind = "weights" | "checkpoint" | "state dict" | "onnx";
+/** What a file is (features are no weights, but looked at and verified like them), by its first bytes and, of safetensors, its metadata. */
+export type WeightsKind = "weights" | "checkpoint" | "state dict" | "onnx" | "features";
 
 export interface OpenedWeights {
   readonly weights: Weights;
@@ -57,7 +58,7 @@ export function recogniseWeights(bytes: Uint8Array, name: string): { readonly ki
   if (beginsLikeSafetensors(bytes) || (bytes[8] === 0x7b && !pickle)) {
     const { metadata } = readSafetensors(bytes, name);
     const format = metadata.get("format");
-    return { kind: format === "cytonet-weights" ? "weights" : format === "cytonet-checkpoint" ? "checkpoint" : "state dict", metadata };
+    return { kind: format === "cytonet-weights" ? "weights" : format === "cytonet-checkpoint" ? "checkpoint" : format === FEATURES ? "features" : "state dict", metadata };
   }
   if (pickle)
     throw new UserError(EXIT_CODES.badData, `${name}: a pickle of PyTorch's, or another archive, expected safetensors or ONNX; reading a pickle runs what is in it, so it is not read`, [
@@ -85,6 +86,7 @@ export async function openWeights(files: Files, path: string, settings: Readonly
   }
   const bytes = await files.read(path);
   const { kind, metadata } = recogniseWeights(bytes, path);
+  if (kind === "features") throw new UserError(EXIT_CODES.badData, `${path}: features, which \`cytonet embed\` wrote, expected weights`, ["Give the run, or the weights that they were made with."]);
   if (kind === "weights" || kind === "checkpoint") {
     refuseSettings(path, settings);
     return { weights: checked(kind === "weights" ? decodeWeights(bytes, path) : weightsOf(await decodeState(bytes, path), path), path), kind, path };

@@ -25,7 +25,7 @@ test("npy", () => {
 
 test("safetensors, texts by offsets", () => {
   const { tensors, metadata } = readSafetensors(encodeEmbeddings(embeddings, "safetensors"), "e");
-  expect([...metadata]).toEqual([["weights", "abc"]]);
+  expect([...metadata]).toEqual([["format", "cytonet-features"], ["weights", "abc"]]);
   const main = tensors.get("embeddings");
   expect(main?.shape).toEqual([3, 2]);
   expect(main && loadFloat32(main)).toEqual(values);

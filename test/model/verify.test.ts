@@ -1,6 +1,7 @@
 // Looking into weights and runs, and telling whole ones from damaged ones; weights opened from every kind of file.
 import { beforeAll, describe, expect, test } from "vitest";
 import { canonicalJson, hashJson, type Json, type JsonObject } from "../../src/data/json.ts";
+import { encodeEmbeddings } from "../../src/data/embeddings.ts";
 import { readSafetensors, writeSafetensors } from "../../src/data/safetensors.ts";
 import { sha256 } from "../../src/data/sha256.ts";
 import { storeFloat32, type StoredTensor } from "../../src/data/tensors.ts";
@@ -80,6 +81,13 @@ describe("whole ones", () => {
     expect((await readContents(files, "w.onnx")).facts).toMatchObject({ kind: "onnx", inputs: ["images"], outputs: ["h", "maps"], metadata: { "cytonet.step": 4 } });
     expect((await readContents(files, "timm.safetensors")).facts).toMatchObject({ kind: "state dict", metadata: { format: "pt" } });
     expect((await readContents(files, "run/model.safetensors")).facts).toMatchObject({ kind: "weights", step: 4, config: { preset: "tiny" }, metadata: { format: "cytonet-weights" } });
+  });
+
+  test("features are no state dict", async () => {
+    await files.writeAtomic("features.safetensors", encodeEmbeddings({ values: Float32Array.of(1, 2), count: 1, channels: 2, metadata: new Map([["dataset", "abc"]]) }, "safetensors"));
+    expect((await readContents(files, "features.safetensors")).facts).toMatchObject({ kind: "features", tensors: 1, metadata: { dataset: "abc" } });
+    expect(await verify(files, "features.safetensors")).toMatchObject([{ what: "features", whole: true }]);
+    expect(await caught(openWeights(files, "features.safetensors", { preset: "tiny" }))).toMatchObject({ exitCode: 65, message: expect.stringMatching(/: features, which/) as string });
   });
 
   test("metadata of others pass for nothing that was found, and none of it ends the program", async () => {

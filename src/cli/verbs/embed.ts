@@ -1,7 +1,7 @@
 // `cytonet embed`: features of every sample of a dataset, or of places on one image, by a run or by bare weights.
 import { writeFeatureMaps } from "../../analysis/maps.ts";
 import { MANIFEST_FILE, TABLE_FILE, type Dataset } from "../../data/dataset.ts";
-import { chooseEmbeddingsFormat, encodeEmbeddings } from "../../data/embeddings.ts";
+import { chooseEmbeddingsFormat, encodeEmbeddings, FEATURES } from "../../data/embeddings.ts";
 import { openImage } from "../../data/image-dataset.ts";
 import { readDataset } from "../../data/read-dataset.ts";
 import { writeSafetensors } from "../../data/safetensors.ts";
@@ -75,7 +75,7 @@ export async function runEmbed(model: string, input: string, flags: EmbedFlags):
     }
     const seconds = elapsed();
     await nodeFiles.writeAtomic(flags.out, encodeEmbeddings(embeddings, fileFormat));
-    if (flags.attention !== undefined && embeddings.attention) await nodeFiles.writeAtomic(flags.attention, writeSafetensors(new Map([["attention", embeddings.attention]]), embeddings.metadata));
+    if (flags.attention !== undefined && embeddings.attention) await nodeFiles.writeAtomic(flags.attention, writeSafetensors(new Map([["attention", embeddings.attention]]), new Map([["format", FEATURES], ...(embeddings.metadata ?? [])])));
     if (flags.map !== undefined) {
       const { paths, share } = await writeFeatureMaps(nodeFiles, dataset, embeddings.values, embeddings.channels, flags.map);
       progress.note(`${paths.length} ${paths.length === 1 ? "map" : "maps"} in ${flags.map}; the three colours hold ${share.map((part) => `${(100 * part).toFixed(0)} %`).join(", ")} of the variance`);
