@@ -35,11 +35,17 @@ export class DeviceError extends UserError {
 
 /** The device has no memory left for a buffer. */
 export class OutOfMemory extends UserError {
+  /** Bytes that were asked for, and those that were in use. */
+  readonly bytes: number;
+  readonly inUse: number;
+
   constructor(what: string, bytes: number, inUse: number) {
     super(EXIT_CODES.unavailable, `${what}: the device has no memory for ${formatBytes(bytes)} more; ${formatBytes(inUse)} are in use`, [
       "Use a smaller batch, a smaller patch or a smaller preset.",
     ]);
     this.name = "OutOfMemory";
+    this.bytes = bytes;
+    this.inUse = inUse;
   }
 }
 

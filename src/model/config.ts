@@ -49,6 +49,7 @@ export const FIELDS = {
   "batch.groups": rule(16, "neighbourhood groups in a batch", between(1, 65536, true)),
   "batch.groupSize": rule(4, "patches in a group", between(1, 1024, true)),
   "batch.micro": rule(null, "patches that go through the encoder at once, a divisor of groups · groupSize; null: all. Batch norm in the encoder sees so many", orNull(between(1, 65536, true))),
+  "batch.fit": rule("same", "where a new run's batch finds no memory, cut it into smaller parts (batch.micro): same: if its gradient stays what it is, without batch norm in the encoder; any: also with it; no: never", oneOf("same", "any", "no")),
   "batch.views": rule(1, "independently augmented views of each patch", between(1, 2, true)),
   "batch.radiusMm": rule(null, "neighbours lie within this distance; null: twice the loss's sigma, or its radius", orNull(between(1e-6, 1e4))),
   "loss.kernel": rule("gaussian", "which pairs are alike: by Gaussian of the distance, within a radius, or views of one patch", oneOf("gaussian", "radius", "views")),
@@ -109,7 +110,7 @@ export interface TrainConfig {
   readonly holdOut: readonly string[];
   readonly model: ModelSettings;
   readonly data: { readonly patch: number; readonly pixelSizeUm: number | null; readonly intensity: "grey" | "density"; readonly normalise: "none" | "section"; readonly mean: number | null; readonly deviation: number | null };
-  readonly batch: { readonly groups: number; readonly groupSize: number; readonly micro: number | null; readonly views: number; readonly radiusMm: number | null };
+  readonly batch: { readonly groups: number; readonly groupSize: number; readonly micro: number | null; readonly fit: "same" | "any" | "no"; readonly views: number; readonly radiusMm: number | null };
   readonly loss: {
     readonly kernel: "gaussian" | "radius" | "views";
     readonly tau: number;
@@ -155,7 +156,7 @@ export interface TrainConfig {
 }
 
 /** Keys that may change when a run is continued: they do not touch the steps already taken. `steps` may not: the schedule hangs on it. */
-export const FREE_ON_RESUME: readonly string[] = ["checkpoint", "memory"];
+export const FREE_ON_RESUME: readonly string[] = ["batch.fit", "checkpoint", "memory"];
 
 /** Whether a dotted key is one of these or below one. */
 export function isFreeOnResume(key: string): boolean {

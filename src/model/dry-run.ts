@@ -34,8 +34,9 @@ export interface DryRun {
   readonly bytesMoved: number;
   /** Seconds that a step takes at least: each kernel at the device's peaks. Undefined where those are not given. */
   readonly seconds: number | undefined;
-  /** What runs twice in a step to keep to the budget, and its share of those seconds. */
+  /** What runs twice in a step to keep to the budget, how many dispatches that makes over all parts of a batch, and their share of those seconds. */
   readonly recomputed: readonly string[];
+  readonly recomputedDispatches: number;
   readonly recomputedSeconds: number | undefined;
   readonly peaks: Peaks | undefined;
 }
@@ -79,6 +80,7 @@ export async function planTraining(engine: Engine, config: TrainConfig, measureP
     bytesMoved: step.statistics.bytesMoved,
     seconds: sum(nodes),
     recomputed: again.map(({ node }) => node.path.slice(AGAIN.length)),
+    recomputedDispatches: again.reduce((total, { times }) => total + times, 0),
     recomputedSeconds: sum(again),
     peaks,
   };

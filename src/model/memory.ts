@@ -51,7 +51,9 @@ function refuse(config: TrainConfig, budget: number, least: number): NoRoom {
   const { groups, groupSize, views, micro } = config.batch;
   const patches = (micro ?? groups * groupSize) * views;
   const way = micro === null || micro > 1 ? ["Fewer patches at once take less: batch.micro cuts a batch into parts, with the gradient of the whole."] : [];
+  const asIs = config.memory === null ? [] : [`With --memory ${formatBytesUp(least).replace(" ", "")} it fits as it is.`];
   return new NoRoom(EXIT_CODES.config, `config: memory: ${formatBytes(budget)}, expected at least ${formatBytesUp(least)} for ${config.preset} with ${patches} patches of ${config.data.patch} px at once, however much is computed twice`, [
+    ...asIs,
     ...way,
     "A smaller data.patch, precision f16 and a smaller preset take less, too; `cytonet train --dry-run` shows how much.",
   ]);

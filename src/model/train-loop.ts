@@ -2,10 +2,12 @@
 import type { Dataset } from "../data/dataset.ts";
 import type { SectionCache } from "../data/sections.ts";
 import type { Engine } from "../engine/engine.ts";
+import { formatBytes, OutOfMemory } from "../engine/errors.ts";
 import type { Blueprint } from "../kernel/blueprint.ts";
 import { createBatches, createRunSampler } from "./batches.ts";
 import type { TrainConfig } from "./config.ts";
 import type { EncoderPlan } from "./embed.ts";
+import { planTraining } from "./dry-run.ts";
 import { createPace } from "./pace.ts";
 import { eventsEvery, metricsOf, scalarsOf } from "./metrics.ts";
 import { decodeRecord } from "./run.ts";
@@ -53,6 +55,27 @@ export interface Ended {
   readonly statistics: TrainingStep["statistics"];
 }
 
+/** Attempts to plan a step within less memory than the device turned out not to have. */
+const MAX_ATTEMPTS = 6;
+
+/**
+ * The step; where the device has no memory for it, planned within less, which computes some results twice and changes no bit.
+ * Errors: OutOfMemory, or NoRoom where it cannot be planned within what there is.
+ */
+async function buildWithin(engine: Engine, config: TrainConfig, pinned: ReadonlyMap<string, Blueprint>, note: (line: string) => void): Promise<TrainingStep> {
+  let within = config;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await buildTrainingStep(engine, within, pinned);
+    } catch (error) {
+      if (!(error instanceof OutOfMemory) || attempt === MAX_ATTEMPTS) throw error;
+      const memory = Math.floor((await planTraining(engine, within)).total - error.bytes / 4);
+      note(`${error.message}; planned again within ${formatBytes(memory)}, to the same bits`);
+      within = { ...config, memory };
+    }
+  }
+}
+
 /**
  * Takes the steps from `state`, or from the beginning, on a device. Stopped by the signal, it ends within a few submits: the step under way is given up
  * before it has changed anything, or taken to its end, and a checkpoint says which is the last whole one.
@@ -62,7 +85,7 @@ export async function runSteps(training: Training, engine: Engine, state: TrainS
   const { dataset, cache, config, places, run, signal, note } = training;
   const { spike } = config;
   const pinned = new Map((state?.blueprints ?? []).map((text) => JSON.parse(text) as [string, Blueprint]));
-  const step = await buildTrainingStep(engine, config, pinned);
+  const step = await buildWithin(engine, config, pinned, note);
   const { parameters, statistics } = step;
   let encoder: EncoderPlan | undefined;
   try {

@@ -10,7 +10,7 @@ import { EXIT_CODES, UserError } from "../errors.ts";
 import type { Files } from "../files.ts";
 import { openLatest } from "./checkpoint.ts";
 import { fillSettings, FREE_ON_RESUME, type TrainConfig } from "./config.ts";
-import { planTraining } from "./dry-run.ts";
+import { fitBatch } from "./fit.ts";
 import { precisionOn } from "./precision.ts";
 import { resolveScales } from "./objective.ts";
 import { canResume, createRun, isUntouched, resumeRun, type Run } from "./run.ts";
@@ -86,15 +86,16 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const cache = loadSections(dataset, files);
   const kept = holdOutSections(dataset, options.config);
   const members = selectMembers(dataset, options.config.holdOut, kept);
-  const config = await resolveScales(options.config, dataset, cache, members);
+  const { resume = options.config.checkpoint.resume === "auto" && !options.force ? "auto" : false } = options;
+  const continues = resume === "auto" ? await canResume(files, options.out) : resume;
+  const resolved = await resolveScales(options.config, dataset, cache, members);
+  // What does not fit is told before there is a run. One that goes on keeps the parts that its batches have.
+  const { config, note: fitted } = await fitBatch(options.engine, resolved, continues);
   const places = config.validate.every === null ? undefined : choosePlaces(dataset, config, members);
   const plainConfig = toJson(config);
   const hashes = { config: hashJson(plainConfig), data: dataset.hash, model: hashJson(modelDefinition(config)) };
-  // What does not fit is told before there is a run.
-  await planTraining(options.engine, config);
 
-  const resume = options.resume ?? (config.checkpoint.resume === "auto" && !options.force ? "auto" : false);
-  const resumed = (resume === "auto" ? await canResume(files, options.out) : resume)
+  const resumed = continues
     ? await resumeRun(files, options.out, { config: plainConfig, environment: options.environment }, (state) => checkContinuation({ ...state, config: fillSettings(state.config) }, { config: plainConfig, hashes, dataset: dataset.path }, FREE_ON_RESUME))
     : undefined;
   const run: Run = resumed?.run ?? (await createRun(files, options.out, { config: plainConfig, environment: options.environment, force: options.force ?? false }));
@@ -102,6 +103,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const tally: Tally = { saved: state?.step, taken: 0, waited: 0 };
   try {
     const drawn = config.batch.groups * config.batch.groupSize;
+    if (fitted !== undefined) note(fitted);
     if (kept.size > 0) note(`validation: held out from training: ${Array.from(kept, (i) => dataset.sections[i]!.id).join(", ")}`);
     if (members.length < drawn) note(`warning: ${members.length} places to train on are fewer than the ${drawn} of a batch: places come several times in each; a smaller batch.groups avoids that`);
     if (resumed) {

@@ -4,6 +4,7 @@ import { f32, i32, u32, type Engine } from "../engine/engine.ts";
 import { bytesOfStorage } from "../engine/passes.ts";
 import type { Plan, PlanStatistics } from "../engine/plan.ts";
 import type { Timeline } from "../engine/timing.ts";
+import { ShapeError } from "../engine/errors.ts";
 import { scope, sizeOf, type Tensor } from "../engine/trace.ts";
 import { EXIT_CODES, UserError } from "../errors.ts";
 import type { Blueprint } from "../kernel/blueprint.ts";
@@ -132,7 +133,9 @@ export async function buildTrainingStep(engine: Engine, config: TrainConfig, pin
   const planner = withinMemory(engine, config, staging);
   const runner = await build(planner, config, state, pinned).catch((cause: unknown) => {
     state.free();
-    throw cause;
+    const { micro } = batchSizes(config);
+    if (!(cause instanceof ShapeError) || micro * config.batch.views > 1) throw cause;
+    throw new UserError(EXIT_CODES.config, `config: batch.micro: ${micro} with batch.views 1 and patches of ${config.data.patch} px, expected 2 at least: batch norm in the encoder would see a single value`, [cause.message], { cause });
   });
 
   const [largest] = runner.plans.map(([plan]) => plan).sort((x, y) => y.statistics.memory.arenaBytes - x.statistics.memory.arenaBytes);

@@ -4,6 +4,7 @@ import { createDryEngine } from "../../src/engine/dry.ts";
 import { UserError } from "../../src/errors.ts";
 import { resolveConfig, type TrainConfig } from "../../src/model/config.ts";
 import { planTraining, type DryRun } from "../../src/model/dry-run.ts";
+import { fitBatch } from "../../src/model/fit.ts";
 import { checkMemorySize, parseMemorySize } from "../../src/model/memory-size.ts";
 import { buildTrainingStep } from "../../src/model/training.ts";
 import { drawBatch, withoutData } from "../../src/profile/subjects.ts";
@@ -25,6 +26,24 @@ test.each(["8", "8G", "GiB", "-1GiB", "0MiB", "1e3MiB", "8GiB of it", "99999999T
 
 describe("on a device", () => {
   const engine = useEngine();
+
+  test("a batch that does not fit is cut where that leaves its gradient what it is, or where that was allowed; else what would fit is told", async () => {
+    const settings = { "data.patch": 32, "batch.groups": 16, "batch.groupSize": 2, "augment.noise": 0 };
+    const of = (preset: string, more: Record<string, unknown> = {}) => withoutData(resolveConfig({ preset, ...settings, ...more }));
+    const { total } = await planTraining(engine(), of("vit-tiny", { "batch.micro": 4 }));
+    const { config, note } = await fitBatch(engine(), of("vit-tiny", { memory: total }));
+    expect(config.batch.micro).toBeGreaterThanOrEqual(4);
+    expect(config.batch.micro).toBeLessThan(32);
+    expect(config).toEqual(of("vit-tiny", { memory: total, "batch.micro": config.batch.micro }));
+    expect(note).toMatch(new RegExp(`^config: memory: .*: the 32 patches of a batch go through the encoder ${config.batch.micro} at a time .*the gradient is that of the whole batch all the same$`));
+    expect((await fitBatch(engine(), of("tiny", { memory: "6MiB", "batch.fit": "any" }))).note).toMatch(/^warning: .*another training than with 32 at once$/);
+    const tight = of("tiny", { memory: "6MiB" });
+    const notes = [expect.stringMatching(/^With --micro \d+ it would fit: batch norm .* another training .*batch\.fit=any/), expect.stringMatching(/^With --memory \d+MiB it fits as it is\.$/)];
+    await expect(fitBatch(engine(), tight)).rejects.toMatchObject({ exitCode: 78, notes: expect.arrayContaining(notes) as string[] });
+    await expect(fitBatch(engine(), tight, true)).rejects.toMatchObject({ exitCode: 78, notes: expect.not.arrayContaining(notes.slice(0, 1)) as string[] });
+    await expect(fitBatch(engine(), of("tiny", { "batch.micro": 1 }))).rejects.toMatchObject({ exitCode: 78, message: expect.stringMatching(/^config: batch\.micro: 1 .* expected 2 at least/) as string });
+  });
+
   const configure = (settings: Record<string, unknown>): TrainConfig => withoutData(resolveConfig({ "batch.groups": 3, "batch.groupSize": 4, "augment.noise": 0.2, steps: 4, ...settings }));
 
   /** Two steps: weights, moments and statistics after them, and what the ledger counted. */

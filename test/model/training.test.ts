@@ -184,10 +184,11 @@ test("another seed gives other weights", async () => {
   expect(await bytesOf("seed2/model.safetensors")).not.toBe(await bytesOf("seed3/model.safetensors"));
 });
 
+const MEMORY = { "batch.groups": 16, "batch.groupSize": 4, "data.patch": 64, steps: 3 };
 test("peak activation memory is at most 60 % of the sum of all tensors, and the ledger agrees with the plan", async () => {
   const before = engine.device.ledger();
   let during = before;
-  const { statistics } = await run("memory", { "batch.groups": 16, "batch.groupSize": 4, "data.patch": 64, steps: 3 }, { onProgress: () => (during = engine.device.ledger()) });
+  const { statistics } = await run("memory", MEMORY, { onProgress: () => (during = engine.device.ledger()) });
   const { arenaBytes, tensorBytes } = statistics.memory;
   expect(arenaBytes).toBeLessThanOrEqual(0.6 * tensorBytes);
   const counted = (during.live.activations ?? 0) - (before.live.activations ?? 0);
@@ -198,6 +199,29 @@ test("peak activation memory is at most 60 % of the sum of all tensors, and the 
   for (const pass of ["dead code", "common subexpressions", "epilogue fusion", "placement"]) expect(statistics.reports.map((r) => r.pass)).toContain(pass);
   expect(statistics.reports.find(({ pass }) => pass === "epilogue fusion")!.savedBytes).toBeGreaterThan(0);
   expect(statistics.reports.find(({ pass }) => pass === "placement")!.savedBytes).toBeGreaterThan(0);
+});
+
+test("where the device turns out to have too little memory, the step is planned again within less, to the same bytes", async () => {
+  const own = await openAdapter({ log: () => undefined });
+  const tight = await createEngine(own);
+  const { gpu } = tight.device;
+  const make = gpu.createBuffer.bind(gpu);
+  let largest = 0;
+  gpu.createBuffer = (wanted) => {
+    if (largest === 0 && wanted.label?.includes(": arena ")) largest = wanted.size;
+    // All but the largest arena, which comes first.
+    if (wanted.size === largest) throw new RangeError("there is none");
+    return make(wanted);
+  };
+  const notes: string[] = [];
+  try {
+    await run("tight", MEMORY, { engine: tight, onNote: (line) => notes.push(line) });
+  } finally {
+    tight.dispose();
+    own.close();
+  }
+  expect(notes[0]).toMatch(/^plan train tiny: arena 0 \(.*\): the device has no memory for .* more; .* are in use; planned again within .*, to the same bits$/);
+  for (const file of ["model.safetensors", "checkpoints/step-0000000003.safetensors"]) expect(await bytesOf(`tight/${file}`), file).toBe(await bytesOf(`memory/${file}`));
 });
 
 test("memory is flat over a run and given back at its end", async () => {

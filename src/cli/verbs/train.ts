@@ -75,11 +75,22 @@ export async function runTrain(path: string, flags: TrainFlags): Promise<void> {
   // A continued run has its own settings; what is given must agree with them, which the trainer checks.
   const base = resume ? flattenSettings((await readResumable(nodeFiles, flags.out)) ?? {}) : {};
   const given = { ...typed, ...groupsOf(flags.batch, typed, { ...base, ...file?.settings, ...typed }) };
-  const config = resolveConfig({ ...base, ...file?.settings, ...given }, (key) => (Object.hasOwn(given, key) ? undefined : file?.whereIs(key)));
+  const settings: Record<string, unknown> = { ...base, ...file?.settings, ...given };
+  // Where a batch was cut into smaller parts than asked for, because more did not fit, the run goes on with those.
+  const { "batch.micro": parts } = base;
+  if (settings["batch.fit"] !== "no" && typeof parts === "number" && (settings["batch.micro"] === null || Number(settings["batch.micro"]) > parts)) {
+    settings["batch.micro"] = parts;
+    process.stderr.write(`resume: ${parts} patches at a time (batch.micro), as the run began\n`);
+  }
+  const config = resolveConfig(settings, (key) => (Object.hasOwn(given, key) ? undefined : file?.whereIs(key)));
   const dataset = await readDataset(nodeFiles, path);
   if (flags.dryRun) {
     const { formatDryRun } = await import("../dry-run.ts");
-    return emit(await withEngine(flags, (engine) => formatDryRun(engine, config, flags.format)));
+    const { text, note, refusal } = await withEngine(flags, (engine) => formatDryRun(engine, config, flags.format));
+    await emit(text);
+    if (note !== undefined) process.stderr.write(`${note}\n`);
+    if (refusal) throw refusal;
+    return;
   }
   const stop = listenForStop((name) => process.stderr.write(`${name}: saving the last whole step; once more leaves at once\n`));
   const progress = flags.live !== false && isInteractive() ? createLiveView((text) => void process.stderr.write(text), () => process.stderr.columns || 80) : createLine();
