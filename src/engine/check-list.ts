@@ -38,8 +38,9 @@ const MAX_ELEMENTS = 3e5;
 /** The same for drawn shapes: there are thousands, and small ones have all the edges. */
 const MAX_DRAWN_FLOPS = 4e5;
 const MAX_DRAWN_ELEMENTS = 2e4;
-/** Shapes drawn for each variant, type and set of flags, and tries for each. */
+/** Shapes drawn for each variant and set of flags in its first type, those in its others, where the template differs by conversions only, and tries for each. */
 const DRAWS = 10;
+const DRAWS_AGAIN = 6;
 const TRIES = 16;
 /** Share of the sizes that a draw leaves as the case has them. */
 const KEPT = 0.3;
@@ -59,7 +60,7 @@ export function listChecks(kernel: Kernel, options: ListOptions = {}): CheckCase
       const minor = ragged && traits !== undefined && isMinor(kernel, variant, dtype, traits);
       const declared = minor ? (isFirst ? coverFlags(forms) : forms.filter((_, i) => i === 0 || i === forms.length - 1)).flat() : small;
       // Fewer forms with more shapes each.
-      const draws = Math.round((DRAWS * forms.length) / Math.max(1, byForm(declared).length));
+      const draws = Math.round(((isFirst ? DRAWS : DRAWS_AGAIN) * forms.length) / Math.max(1, byForm(declared).length));
       const own: CheckCase[] = [];
       for (const check of declared) {
         own.push(check);
