@@ -54,11 +54,18 @@ export function lintBarriers(kernel: Kernel, blueprint: Blueprint): readonly str
     const { file, line: own } = rendered.origin(line);
     return { file, text: `${file}:${own}`, own };
   };
-  const mistakes = findRaces(rendered.code).map(({ before, after }) => {
+  // One barrier that is missing parts many accesses: the first pair of each kind tells of it.
+  const kinds = new Map<string, Race[]>();
+  for (const race of findRaces(rendered.code)) {
+    const kind = `${race.after.name} ${race.before.write} ${race.after.write} ${race.before === race.after}`;
+    kinds.set(kind, [...(kinds.get(kind) ?? []), race]);
+  }
+  const mistakes = [...kinds.values()].map((pairs) => {
+    const { before, after } = pairs[0]!;
     const [first, second] = [place(before.line), place(after.line)];
     const earlier = first.file === second.file ? `line ${first.own}` : first.text;
     if (before === after) return `${second.text}: all invocations write ${print(after)}, and nothing leaves it to one`;
-    return `${second.text}: ${after.write ? "writes" : "reads"} ${print(after)}, which ${earlier} ${before.write ? "writes" : "reads"} as ${print(before)}, without a workgroupBarrier between them`;
+    return `${second.text}: ${after.write ? "writes" : "reads"} ${print(after)}, which ${earlier} ${before.write ? "writes" : "reads"} as ${print(before)}, without a workgroupBarrier between them${pairs.length > 1 ? ` (and ${pairs.length - 1} more such pairs)` : ""}`;
   });
   known.set(kernel, (known.get(kernel) ?? new Map<string, readonly string[]>()).set(key, mistakes));
   return mistakes;
@@ -68,7 +75,13 @@ function print({ name, index }: Access): string {
   return index === "" ? name : `${name}[${index.replaceAll("#", "t").replaceAll("′", "").replaceAll("( ", "(").replaceAll(" )", ")").replaceAll(" ,", ",")}]`;
 }
 
-function findRaces(code: string): { readonly before: Access; readonly after: Access }[] {
+/** Two accesses that nothing keeps apart. */
+interface Race {
+  readonly before: Access;
+  readonly after: Access;
+}
+
+function findRaces(code: string): Race[] {
   const tokens = tokenise(code);
   const arrays = new Set(tokens.flatMap(({ text }, i) => (text === "workgroup" && tokens[i - 1]?.text === "<" && tokens[i - 2]?.text === "var" ? [tokens[i + 2]?.text ?? ""] : [])));
   if (arrays.size === 0) return [];
