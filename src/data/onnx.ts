@@ -161,11 +161,11 @@ function readNode(node: WireField, refuse: RefuseAt): OnnxNode {
     if (field.number === 1 || field.number === 2) {
       const names = field.number === 1 ? inputs : outputs;
       if (names.length === MAX_ITEMS) throw refuse(`a node of more than ${MAX_ITEMS} inputs or outputs`, field.at);
-      names.push(text(field, "the name of an input or output", refuse));
+      names.push(plain(field, "the name of an input or output", refuse));
     } else if (field.number === 3 || field.number === 4 || field.number === 7) {
       const what = field.number === 3 ? "name" : field.number === 4 ? "operator" : "domain";
       if (single.has(field.number)) throw refuse(`a second ${what} of a node`, field.at);
-      single.set(field.number, text(field, `a node's ${what}`, refuse));
+      single.set(field.number, plain(field, `a node's ${what}`, refuse));
     } else if (field.number === 5) {
       const [key, value] = readAttribute(field, refuse);
       if (seen.has(key)) throw refuse(`a second attribute ${quote(key)} of a node`, field.at);
@@ -199,7 +199,7 @@ function readAttribute(attribute: WireField, refuse: RefuseAt): [string, OnnxAtt
     }
     if (field.number === 1) {
       if (name !== undefined) throw refuse("a second name of an attribute", field.at);
-      name = text(field, "an attribute's name", refuse);
+      name = plain(field, "an attribute's name", refuse);
     } else if (field.number === 2) value = asFloat(field, refuse);
     else if (field.number === 3) value = Number(BigInt.asIntN(64, varint(field, "an attribute's integer", refuse)));
     else if (field.number === 4) value = decode(message(field, "an attribute's text", refuse));
@@ -243,8 +243,7 @@ function readTensor(tensor: WireField, refuse: RefuseAt): { name: string; tensor
       type = smallInteger(field, "data_type", refuse);
     } else if (field.number === 8) {
       once(field, "name", name);
-      name = text(field, "an initialiser's name", refuse);
-      if (/[\u0000-\u001f\u007f-\u009f]/.test(name)) throw refuse(`${quote(name)} has a control character in its name`, field.at);
+      name = plain(field, "an initialiser's name", refuse);
     } else if (field.number === 9) {
       once(field, "block of raw data", raw);
       raw = field;
@@ -335,7 +334,7 @@ function readPair(pair: WireField, refuse: RefuseAt): [string, string] {
 }
 
 function readValueName(info: WireField, refuse: RefuseAt): string {
-  for (const field of readFields(message(info, "an input or output", refuse), info.inside, refuse)) if (field.number === 1) return text(field, "a name", refuse);
+  for (const field of readFields(message(info, "an input or output", refuse), info.inside, refuse)) if (field.number === 1) return plain(field, "a name", refuse);
   return "";
 }
 
@@ -365,6 +364,13 @@ function asFloat(field: WireField, refuse: RefuseAt): number {
 function text(field: WireField, what: string, refuse: RefuseAt): string {
   const found = decode(message(field, what, refuse));
   if (found === undefined) throw refuse(`${what} is not valid UTF-8`, field.at);
+  return found;
+}
+
+/** A name that may stand in a message: terminals obey control characters. */
+function plain(field: WireField, what: string, refuse: RefuseAt): string {
+  const found = text(field, what, refuse);
+  if (/[\u0000-\u001f\u007f-\u009f]/.test(found)) throw refuse(`${quote(found)} has a control character in its name`, field.at);
   return found;
 }
 

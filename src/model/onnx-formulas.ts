@@ -78,6 +78,7 @@ export function readFormulas(terms: Terms, model: OnnxModel, source: ReadonlyMap
   const norms = new Map(links.flatMap(({ theirs, norm }) => (norm === undefined ? [] : [[theirs.slice(0, -".weight".length), norm] as const])));
   const sizes = make("sizes");
   const image = make("image");
+  const inputs = new Set(model.inputs);
   const made = new Map<string, number>();
   const reads = new Map<string, Set<number>>();
   const values = new Set<number>();
@@ -119,7 +120,7 @@ export function readFormulas(terms: Terms, model: OnnxModel, source: ReadonlyMap
     return id;
   };
   const value = (name: string): number => {
-    const id = made.get(name) ?? (source.has(name) ? stored(name) : model.inputs.includes(name) ? (model.inputs.length === 1 ? image : make("input", [], name)) : make("unknown", [], name));
+    const id = made.get(name) ?? (source.has(name) ? stored(name) : inputs.has(name) ? (inputs.size === 1 ? image : make("input", [], name)) : make("unknown", [], name));
     made.set(name, id);
     return id;
   };
@@ -257,10 +258,11 @@ export function readFormulas(terms: Terms, model: OnnxModel, source: ReadonlyMap
   return { reads, values, outputs: new Set(model.outputs.map(value)), scales, front };
 }
 
-/** A formula for people: three operations deep. */
+/** A formula for people: three operations deep, names cut where they are long. */
 export function printTerm({ at }: Terms, id: number, depth = 3): string {
-  const { op, args, of, value } = at(id);
-  if (op === "at" || op === "product" || op === "weight" || op === "constant" || op === "input" || op === "unknown") return of.length > 80 ? `${of.slice(0, 80)}…` : of;
+  const { op: whole, args, of: name, value } = at(id);
+  const [op, of] = [whole, name].map((text) => (text.length > 80 ? `${text.slice(0, 80)}…` : text)) as [string, string];
+  if (op === "at" || op === "product" || op === "weight" || op === "constant" || op === "input" || op === "unknown") return of;
   if (op === "number") return `${Number(value.toPrecision(6))}`;
   if (args.length === 0) return op;
   if (depth === 0) return "…";

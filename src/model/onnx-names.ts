@@ -116,7 +116,7 @@ function judgeStrange({ nodes, constants }: OnnxModel, strange: readonly (readon
     const readers = readersOf.get(name) ?? [];
     const told = `${JSON.stringify(name.slice(0, 100))} ${dtype}[${shape.join(", ")}]`;
     if (isOne || (readers.length > 0 && readers.every((node) => !inside.has(node)))) leftOut.push(told);
-    else faults.push(`unexpected: ${told}, read by ${[...new Set(readers.map(({ op }) => op))].join(", ") || "nothing"}`);
+    else faults.push(`unexpected: ${told}, read by ${[...new Set(readers.map(({ op }) => op.slice(0, 80)))].slice(0, 5).join(", ") || "nothing"}`);
   }
   return { leftOut, faults: faults.length > LINES ? [...faults.slice(0, LINES), `and ${faults.length - LINES} more that are unexpected`] : faults };
 }

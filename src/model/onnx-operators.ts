@@ -23,7 +23,7 @@ const TOLD = 3;
 export function listFaults(model: OnnxModel, source: ReadonlyMap<string, StoredTensor>, architecture: Architecture, paths: ReadonlyMap<OnnxNode, string>, named: readonly string[]): { readonly faults: string[]; readonly front: readonly FrontStep[] } {
   const windows = new Map(linksOf(architecture).flatMap(({ theirs, window }) => (window ? [[theirs.slice(0, -".weight".length), window] as const] : [])));
   const names = customaryNames([...paths.values()].map((path) => `${path}.weight`)).map((name) => name.replace(/\.weight$/, ""));
-  const scaled = [...paths].flatMap(([{ op, attributes }, path]) => ["alpha", "beta"].flatMap((key) => (op === "Gemm" && (attributes.get(key) ?? 1) !== 1 ? [`the product ${path} has ${key} ${String(attributes.get(key))}, expected 1`] : [])));
+  const scaled = [...paths].flatMap(([{ op, attributes }, path]) => ["alpha", "beta"].flatMap((key) => (op === "Gemm" && (attributes.get(key) ?? 1) !== 1 ? [`the product ${path.slice(0, 100)} has ${key} ${String(attributes.get(key))}, expected 1`] : [])));
   const convolutions = [...paths.keys()].flatMap((node, i) => {
     const path = names[i] ?? "";
     const [window, shape] = [windows.get(path), source.get(node.inputs[1] ?? "")?.shape];

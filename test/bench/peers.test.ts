@@ -1,8 +1,8 @@
 // The bench beside the peers, as far as it needs none of them: cases, the truth it judges by, what counts as right, order and formats of results.
 import { expect, test } from "vitest";
-import { CASES, KINDS, parseCase, selectCases } from "../../bench/peers/cases.ts";
+import { CASES, GROUPS, KINDS, MODELS, parseCase, selectCases } from "../../bench/peers/cases.ts";
 import { distanceOf, toleranceOf } from "../../bench/peers/judge.ts";
-import { draw, inputsOf, ORDERS, permute } from "../../bench/peers/inputs.ts";
+import { draw, inputsOf, ORDERS, permute, sizeOf } from "../../bench/peers/inputs.ts";
 import { EMBEDDING, networkOf, parametersOf } from "../../bench/peers/networks.ts";
 import { benchCase } from "../../bench/peers/bench.ts";
 import { isOursBad, isUnjudged, renderRows, sortRows, type EngineResult, type Row } from "../../bench/peers/table.ts";
@@ -10,13 +10,17 @@ import { EngineFailure, type Worker } from "../../bench/peers/worker.ts";
 import { createTape, exact, type Exact } from "../../bench/peers/truth-networks.ts";
 import { slicesOf, truthOf } from "../../bench/peers/truth-of.ts";
 import { infoNce } from "../../bench/peers/truth.ts";
+import { resolveConfig } from "../../src/model/config.ts";
+import { describePreset } from "../../src/model/embed.ts";
+import { presetOf } from "../../src/model/presets.ts";
 
 test("a case is what its numbers say, and its name gives it again", () => {
   const conv = parseCase("conv size=28 f=5 dx");
   expect(conv).toMatchObject({ kind: "conv", pass: "dx", numbers: { ih: 28, iw: 28, f: 5, p: 2, s: 1, g: 1 } });
-  for (const one of [conv, ...CASES]) expect(parseCase(one.name)).toEqual(one);
-  expect(new Set(CASES.map(({ name }) => name)).size).toBe(CASES.length);
-  expect(new Set(CASES.map(({ kind }) => kind))).toEqual(new Set(Object.keys(KINDS)));
+  const all = Object.values(GROUPS).flat();
+  for (const one of [conv, ...all]) expect(parseCase(one.name)).toEqual(one);
+  expect(new Set(all.map(({ name }) => name)).size).toBe(all.length);
+  expect(new Set(all.map(({ kind }) => kind))).toEqual(new Set(Object.keys(KINDS)));
 });
 
 test.each([
@@ -38,6 +42,35 @@ test("patterns find standing cases by all of their words, numbers describe new o
   expect(selectCases(["matmul m=2", "matmul m=2"])).toHaveLength(1);
   expect(selectCases([])).toEqual(CASES);
   expect(() => selectCases(["nothing like it"])).toThrow(/no standing case/);
+  expect([selectCases([], "models"), selectCases(["vit-b 512"], "models").map(({ name }) => name)]).toEqual([MODELS, ["model-vit-b b=1 side=512"]]);
+  expect(() => selectCases(["matmul"], "models")).toThrow(/no case of models/);
+  expect(() => selectCases([], "toString")).toThrow(/--cases "toString", expected one of standing, models/);
+});
+
+test.each(MODELS.filter(({ numbers }) => numbers["side"] === 224))("$kind is the preset's encoder: as many tensors of each size", ({ kind, numbers }) => {
+  const preset = presetOf(resolveConfig({ preset: kind.slice("model-".length), "data.patch": 224, ...(kind === "model-r50" ? { "model.pool": "average" } : {}) }));
+  const { parameters, statistics } = describePreset(preset, 224);
+  const sizes = (list: readonly { readonly shape: readonly number[] }[]) => list.map(({ shape }) => sizeOf(shape)).sort((a, b) => a - b);
+  expect(sizes(parametersOf(kind, numbers))).toEqual(sizes([...parameters, ...statistics].filter(({ name }) => name.startsWith("encoder."))));
+});
+
+test("a norm by running statistics, and its gradients, against differences", () => {
+  const [x, ...vectors] = [[2, 1, 2, 3], [3], [3], [3], [3]].map((shape, i) => draw("norm", `${i}`, shape, { mean: i === 4 ? 2 : 0.5, deviation: 0.5 }));
+  const values = [x!, ...vectors];
+  const evaluate = (shift?: { readonly which: number; readonly at: number; readonly by: number }) => {
+    const { algebra, backward } = createTape();
+    const given = values.map(({ shape, data }, i) => exact(shape, Float64Array.from(data, (value, k) => value + (shift?.which === i && shift.at === k ? shift.by : 0))));
+    const y = algebra.batchNorm(...(given as [Exact, Exact, Exact, Exact, Exact]));
+    y.grad.set(draw("norm", "dy", y.shape, { deviation: 1 }).data);
+    backward();
+    return { value: dot(y.data, y.grad), gradients: given.map(({ grad }) => grad) };
+  };
+  const { gradients } = evaluate();
+  for (const which of values.keys()) {
+    const by = 1e-5;
+    const slope = (evaluate({ which, at: 1, by }).value - evaluate({ which, at: 1, by: -by }).value) / (2 * by);
+    expect(Math.abs(gradients[which]![1]! - slope)).toBeLessThan(1e-8 * Math.max(1, Math.abs(slope)));
+  }
 });
 
 test("reordering and its inverse give the same tensor", () => {

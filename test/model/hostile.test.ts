@@ -140,6 +140,7 @@ describe("ONNX", () => {
     ["values in a file outside", () => model(tensor("w", writeInteger(1, 1), writeInteger(2, 1), writeBytes(13, ...writeText(1, "location"), ...writeText(2, "/etc/passwd")), writeInteger(14, 1))), /keeps its values in another file/],
     ["a tensor twice", () => model(tensor("w", writeInteger(2, 1), writeBytes(9, values(1))), tensor("w", writeInteger(2, 1), writeBytes(9, values(1)))), /a second initialiser "w"/],
     ["a node without an operator", () => model(writeBytes(1, ...writeText(2, "y"))), /without an operator/],
+    ["an operator that commands a terminal", () => model(node("Re\u001b[2Jlu", [], ["y"])), /"Re\\u001b\[2Jlu" has a control character/],
     ["a node of two operators", () => model(node("Relu", [], [], writeText(4, "Elu"))), /a second operator/],
     ["a node that reads what nothing makes", () => model(node("Relu", ["nowhere"], ["y"])), /"Relu" reads "nowhere", which nothing before it makes/],
     ["a circle", () => model(node("Relu", ["b"], ["a"]), node("Relu", ["a"], ["b"])), /reads "b", which nothing/],
