@@ -49,6 +49,19 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   },
   resnet18: { doc: "ResNet-18 with norms folded into its convolutions: images [b, side, side, 3] to 1,000 logits", passes: ["forward"], numbers: { b: 1, side: 224 }, check: ({ side = 0 }) => (side < 32 ? `side is ${side}, expected at least 32` : undefined) },
   "vit-s": { doc: "ViT-S/16: images [b, side, side, 3] to 1,000 logits", passes: ["forward"], numbers: { b: 1, side: 224 }, check: ({ side = 0 }) => (side % 16 ? `side is ${side}, expected a multiple of 16` : undefined) },
+  ...Object.fromEntries(
+    (
+      [
+        ["r50", "the preset r50 with model.pool=average", 32],
+        ["vit-s", "the preset vit-s", 16],
+        ["vit-b", "the preset vit-b", 16],
+        ["hybrid", "the preset hybrid", 16],
+      ] as const
+    ).map(([preset, what, multiple]): [string, Kind] => [
+      `model-${preset}`,
+      { doc: `${what}: grey images [b, side, side, 1] to features, norms by running statistics`, passes: ["forward"], numbers: { b: 1, side: 224 }, check: ({ side = 0 }) => (side % multiple ? `side is ${side}, expected a multiple of ${multiple}` : undefined) },
+    ]),
+  ),
   "train-conv": {
     doc: "one training step of a convolutional net of 32, 64 and 128 channels on [b, side, side, 3]: InfoNCE, Adam",
     passes: ["step"],
@@ -87,6 +100,12 @@ export const CASES: readonly Case[] = [
   "train-vit",
 ].map(parseCase);
 
+/** The presets at the sizes that they are held to beside other engines. Minutes each, most of them for the truth in f64, so they stand by themselves. */
+export const MODELS: readonly Case[] = [224, 512].flatMap((side) => ["r50", "vit-s", "hybrid", "vit-b"].map((preset) => parseCase(`model-${preset} b=1 side=${side}`)));
+
+/** What can be measured without naming cases. */
+export const GROUPS: Readonly<Record<string, readonly Case[]>> = { standing: CASES, models: MODELS };
+
 /**
  * A case out of its description: `conv b=2 ih=28 iw=28 ci=64 co=64 f=3 dx`. Numbers that are not given are as `KINDS` says; `size`
  * is short for ih and iw. Errors: UserError 2.
@@ -124,15 +143,17 @@ export function parseCase(text: string): Case {
 
 /**
  * The cases that texts ask for: one that gives a number (`NAME=…`) describes a case, any other is a pattern, all of whose words are parts
- * of a standing case's name. Without texts, all standing cases. Errors: UserError 2 where a pattern finds none.
+ * of the name of a case of the group, the standing ones unless said. Without texts, all of these. Errors: UserError 2 where a pattern or the group finds none.
  */
-export function selectCases(texts: readonly string[]): Case[] {
-  if (texts.length === 0) return [...CASES];
+export function selectCases(texts: readonly string[], group = "standing"): Case[] {
+  const cases = Object.hasOwn(GROUPS, group) ? GROUPS[group] : undefined;
+  if (!cases) throw new UserError(EXIT_CODES.usage, `--cases ${JSON.stringify(group)}, expected one of ${Object.keys(GROUPS).join(", ")}`);
+  if (texts.length === 0) return [...cases];
   const found = texts.flatMap((text) => {
     if (text.includes("=")) return [parseCase(text)];
     const words = text.trim().toLowerCase().split(/\s+/);
-    const hits = CASES.filter(({ name }) => words.every((word) => name.includes(word)));
-    if (hits.length === 0) throw new UserError(EXIT_CODES.usage, `case ${JSON.stringify(text)}: no standing case is called so, expected part of a name that --list shows, or numbers (matmul m=300 k=77 n=513)`);
+    const hits = cases.filter(({ name }) => words.every((word) => name.includes(word)));
+    if (hits.length === 0) throw new UserError(EXIT_CODES.usage, `case ${JSON.stringify(text)}: no ${group === "standing" ? "standing case" : `case of ${group}`} is called so, expected part of a name that --list shows, or numbers (matmul m=300 k=77 n=513)`);
     return hits;
   });
   return [...new Map(found.map((one) => [one.name, one])).values()];

@@ -60,7 +60,7 @@ function specsOf({ kind, pass, numbers }: Case): Record<string, Spec> {
     case "info-nce":
       return { z: { shape: [n("n"), n("d")], deviation: 1 } };
     default:
-      return { x: { shape: [n("b"), n("side"), n("side"), 3], deviation: 1 } };
+      return { x: { shape: [n("b"), n("side"), n("side"), kind.startsWith("model-") ? 1 : 3], deviation: 1 } };
   }
 }
 

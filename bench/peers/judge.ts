@@ -46,6 +46,14 @@ export function toleranceOf({ kind, pass, numbers }: Case): number {
     case "vit-s":
       // Twelve blocks of six products and an attention, the longest sum of 1536 products.
       return Math.sqrt(12 * 7) * walk(1536);
+    case "model-r50":
+      return Math.sqrt(53) * walk(512 * 9);
+    case "model-vit-s":
+      return Math.sqrt(12 * 7) * walk(1536);
+    case "model-vit-b":
+      return Math.sqrt(12 * 7) * walk(3072);
+    case "model-hybrid":
+      return Math.sqrt(43 + 12 * 7) * walk(256 * 9);
     case "train-conv":
       return trainTolerance(4, 64 * 9) + kinkShare(4, 64 * 9);
     default:

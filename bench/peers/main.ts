@@ -6,7 +6,7 @@ import { createProgress, formatSeconds } from "../../src/cli/progress.ts";
 import { paint } from "../../src/cli/terminal.ts";
 import { EXIT_CODES, UserError, type ExitCode } from "../../src/errors.ts";
 import { benchCase } from "./bench.ts";
-import { CASES, KINDS, selectCases } from "./cases.ts";
+import { GROUPS, KINDS, selectCases } from "./cases.ts";
 import { ENGINES, OURS, type EngineName } from "./engine.ts";
 import { FORMATS, isOursBad, isUnjudged, needsAttention, renderRows, type Format, type Row } from "./table.ts";
 import { createWorker, EngineFailure, type Worker } from "./worker.ts";
@@ -14,6 +14,7 @@ import { createWorker, EngineFailure, type Worker } from "./worker.ts";
 interface Options {
   readonly adapter?: string;
   readonly case: readonly string[];
+  readonly cases: string;
   readonly engines: readonly string[];
   readonly seconds: number;
   readonly maxRun: number;
@@ -42,6 +43,7 @@ function readOptions(args: readonly string[]): Options {
     .description("Measures this engine beside TensorFlow.js, jax-js and ONNX Runtime on one adapter, in turns, each verified first.")
     .option("--adapter <name>", "part of the adapter's name: swiftshader, llvmpipe, a GPU's; otherwise as cytonet chooses")
     .option("--case <text>", "a case by its numbers, or words of standing cases' names; again for more", gather, [])
+    .option("--cases <group>", `${Object.keys(GROUPS).join(" or ")}: which cases there are; models are the presets at 224 and 512 px, minutes each`, "standing")
     .option("--engines <names>", `some of ${ENGINES.join(",")}`, (text: string) => text.split(","), [...ENGINES])
     .option("--seconds <n>", "seconds of timing a case, all engines together", positive("--seconds"), 8)
     .option("--max-run <n>", "leaves out an engine where one run takes longer, in seconds", positive("--max-run"), 20)
@@ -49,8 +51,8 @@ function readOptions(args: readonly string[]): Options {
     .option("--work <n>", "multiplications in f64 that verifying a case may take; beyond, parts are verified", positive("--work"), 6e9)
     .option("--format <format>", FORMATS.join(", "), "table")
     .option("--out <file>", "writes the results there instead of to stdout")
-    .option("--list", "lists the standing cases")
-    .addHelpText("after", `\nKinds of cases, with what their numbers are unless given:\n${kinds.join("\n")}\n\nExamples:\n  npm run bench:peers -- --adapter llvmpipe --case matmul --case 'conv 3'\n  npm run bench:peers -- --case 'matmul m=300 k=77 n=513' --case 'attention b=1 h=4 n=333 d=32 backward'\n  npm run --silent bench:peers -- --format json --adapter swiftshader > peers.json`)
+    .option("--list", "lists the cases")
+    .addHelpText("after", `\nKinds of cases, with what their numbers are unless given:\n${kinds.join("\n")}\n\nExamples:\n  npm run bench:peers -- --adapter llvmpipe --case matmul --case 'conv 3'\n  npm run bench:peers -- --case 'matmul m=300 k=77 n=513' --case 'attention b=1 h=4 n=333 d=32 backward'\n  npm run bench:peers -- --adapter llvmpipe --cases models --seconds 60 --max-run 120\n  npm run --silent bench:peers -- --format json --adapter swiftshader > peers.json`)
     .exitOverride();
   program.parse([...args], { from: "user" });
   const options = program.opts<Options>();
@@ -72,9 +74,9 @@ function checkOut(out: string): void {
 
 async function main(args: readonly string[]): Promise<ExitCode> {
   const options = readOptions(args);
-  const cases = selectCases(options.case);
+  const cases = selectCases(options.case, options.cases);
   if (options.list) {
-    process.stdout.write(`${(options.case.length > 0 ? cases : CASES).map(({ name }) => name).join("\n")}\n`);
+    process.stdout.write(`${cases.map(({ name }) => name).join("\n")}\n`);
     return EXIT_CODES.ok;
   }
   if (options.out !== undefined) checkOut(options.out);

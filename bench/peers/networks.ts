@@ -3,7 +3,9 @@ import type { Distribution } from "./inputs.ts";
 
 /** What networks are written in. Images and tokens are in the engine's own layout; linear weights [in, out], filters as `draw` gives them ([f, f, ci, co]) and the engine keeps them. */
 export interface Algebra<T> {
-  conv(x: T, w: T, bias: T, stride: number, padding: number): T;
+  conv(x: T, w: T, bias: T | undefined, stride: number, padding: number): T;
+  /** Of images, by running statistics: (x − mean) / √(variance + ε) · gamma + beta in each channel. */
+  batchNorm(x: T, gamma: T, beta: T, mean: T, variance: T): T;
   /** 3 × 3, stride 2, one pixel of padding that never wins. */
   maxPool(x: T): T;
   /** Over all places: [b, c]. */
@@ -55,6 +57,30 @@ export function resnet18<T>(a: Algebra<T>, p: Find<T>, x: T): T {
   return linear(a, p, "head", a.meanOverPlaces(y), 512, 1000);
 }
 
+/**
+ * ResNet-50's stages of so many bottlenecks each, behind its pooled stem, with norms of their own as the presets have them: grey images to the last stage's map.
+ * The last norm of a bottleneck is small, as training leaves it.
+ */
+function bottlenecks<T>(a: Algebra<T>, p: Find<T>, x: T, blocks: readonly number[]): { readonly map: T; readonly channels: number } {
+  const convNorm = (name: string, from: T, ci: number, co: number, f: number, s: number, size = 1): T => {
+    const w = p(`${name}.weight`, [f, f, ci, co], { deviation: Math.sqrt(2 / (f * f * ci)), kind: "filter" });
+    const [gamma, beta, mean, variance] = [{ mean: size, deviation: size / 10 }, BIAS, BIAS, { mean: 1, deviation: 0.2 }].map((how, i) => p(`${name}.norm${i}`, [co], how));
+    return a.batchNorm(a.conv(from, w, undefined, s, Math.floor(f / 2)), gamma!, beta!, mean!, variance!);
+  };
+  let [map, channels] = [a.maxPool(a.relu(convNorm("stem", x, 1, 64, 7, 2))), 64];
+  for (const [stage, count] of blocks.entries())
+    for (let i = 0; i < count; i++) {
+      const name = `stage${stage}.${i}`;
+      const planes = 64 * 2 ** stage;
+      const stride = stage > 0 && i === 0 ? 2 : 1;
+      const shortcut = i === 0 ? convNorm(`${name}.shortcut`, map, channels, 4 * planes, 1, stride) : map;
+      const inner = a.relu(convNorm(`${name}.conv2`, a.relu(convNorm(`${name}.conv1`, map, channels, planes, 1, 1)), planes, planes, 3, stride));
+      map = a.relu(a.add(convNorm(`${name}.conv3`, inner, planes, 4 * planes, 1, 1, 0.2), shortcut));
+      channels = 4 * planes;
+    }
+  return { map, channels };
+}
+
 export interface VitSizes {
   readonly b: number;
   readonly side: number;
@@ -62,13 +88,21 @@ export interface VitSizes {
   readonly width: number;
   readonly depth: number;
   readonly heads: number;
-  readonly out: number;
+  /** Of the head; without one the normalised class token comes out. */
+  readonly out?: number;
+  /** Channels of the images; a hybrid's are grey. */
+  readonly channels: number;
+  /** Of a hybrid: bottlenecks of the stages in front. */
+  readonly trunk?: readonly number[];
 }
 
 /** Dosovitskiy et al. 2021: class token, learned positions, pre-norm blocks with an MLP of four times the width. */
-export function vit<T>(a: Algebra<T>, p: Find<T>, x: T, { b, side, patch, width, depth, heads, out }: VitSizes): T {
+export function vit<T>(a: Algebra<T>, p: Find<T>, image: T, { b, side, patch, width, depth, heads, out, channels, trunk }: VitSizes): T {
   const n = (side / patch) ** 2;
-  const embedded = a.conv(x, p("embed.weight", [patch, patch, 3, width], { deviation: Math.sqrt(1 / (patch * patch * 3)), kind: "filter" }), p("embed.bias", [width], BIAS), patch, 0);
+  const { map: x, channels: ci } = trunk ? bottlenecks(a, p, image, trunk) : { map: image, channels };
+  // Each stage behind the first halves the map, and the stem quarters it.
+  const f = trunk ? patch / (2 * 2 ** trunk.length) : patch;
+  const embedded = a.conv(x, p("embed.weight", [f, f, ci, width], { deviation: Math.sqrt(1 / (f * f * ci)), kind: "filter" }), p("embed.bias", [width], BIAS), f, 0);
   const norm = (name: string, y: T): T => a.layerNorm(y, p(`${name}.weight`, [width], { mean: 1, deviation: 0.1 }), p(`${name}.bias`, [width], BIAS));
   let y = a.add(a.prepend(p("token", [1, 1, width], { deviation: 0.5 }), a.tokens(embedded, b, n, width), b, width), p("positions", [1, n + 1, width], { deviation: 0.5 }));
   for (let i = 0; i < depth; i++) {
@@ -80,7 +114,8 @@ export function vit<T>(a: Algebra<T>, p: Find<T>, x: T, { b, side, patch, width,
     const inner = a.gelu(linear(a, p, `${name}.up`, norm(`${name}.norm2`, y), width, 4 * width));
     y = a.add(linear(a, p, `${name}.down`, inner, 4 * width, width), y);
   }
-  return linear(a, p, "head", a.first(norm("norm", y), b, width), width, out);
+  const h = a.first(norm("norm", y), b, width);
+  return out === undefined ? h : linear(a, p, "head", h, width, out);
 }
 
 /** Three convolutions, the last two of stride 2, mean, and a linear layer: embeddings [b, 64]. */
@@ -101,11 +136,19 @@ export function networkOf<T>(kind: string, numbers: Readonly<Record<string, numb
     case "resnet18":
       return resnet18;
     case "vit-s":
-      return (a, p, x) => vit(a, p, x, { b, side, patch: 16, width: 384, depth: 12, heads: 6, out: 1000 });
+      return (a, p, x) => vit(a, p, x, { b, side, patch: 16, width: 384, depth: 12, heads: 6, out: 1000, channels: 3 });
     case "train-conv":
       return convNet;
     case "train-vit":
-      return (a, p, x) => vit(a, p, x, { b, side, patch: 8, width: 192, depth: 4, heads: 3, out: EMBEDDING });
+      return (a, p, x) => vit(a, p, x, { b, side, patch: 8, width: 192, depth: 4, heads: 3, out: EMBEDDING, channels: 3 });
+    case "model-r50":
+      return (a, p, x) => a.meanOverPlaces(bottlenecks(a, p, x, [3, 4, 6, 3]).map);
+    case "model-vit-s":
+    case "model-vit-b":
+    case "model-hybrid": {
+      const heads = kind === "model-vit-b" ? 12 : 6;
+      return (a, p, x) => vit(a, p, x, { b, side, patch: 16, width: 64 * heads, depth: 12, heads, channels: 1, ...(kind === "model-hybrid" ? { trunk: [3, 4, 6] } : {}) });
+    }
     default:
       return undefined;
   }
@@ -122,7 +165,7 @@ export function parametersOf(kind: string, numbers: Readonly<Record<string, numb
   const found: ParameterSpec[] = [];
   // Every operation gives nothing: a network looks at no tensor.
   const nothing = (): undefined => undefined;
-  const silent: Algebra<undefined> = { conv: nothing, maxPool: nothing, meanOverPlaces: nothing, relu: nothing, gelu: nothing, add: nothing, linear: nothing, layerNorm: nothing, attention: nothing, tokens: nothing, prepend: nothing, first: nothing };
+  const silent: Algebra<undefined> = { conv: nothing, batchNorm: nothing, maxPool: nothing, meanOverPlaces: nothing, relu: nothing, gelu: nothing, add: nothing, linear: nothing, layerNorm: nothing, attention: nothing, tokens: nothing, prepend: nothing, first: nothing };
   networkOf<undefined>(kind, numbers)?.(silent, (name, shape, how) => void found.push({ name, shape, how }), undefined);
   return found;
 }

@@ -28,6 +28,7 @@ export interface Tf {
   matMul(a: TfTensor, b: TfTensor, transposeA?: boolean, transposeB?: boolean): TfTensor;
   conv2d(x: TfTensor, w: TfTensor, strides: number, pad: number, dataFormat: "NHWC", dilations: number, round: "floor"): TfTensor;
   depthwiseConv2d(x: TfTensor, w: TfTensor, strides: number, pad: number, dataFormat: "NHWC", dilations: number, round: "floor"): TfTensor;
+  batchNorm(x: TfTensor, mean: TfTensor, variance: TfTensor, offset: TfTensor, scale: TfTensor, epsilon: number): TfTensor;
   maxPool(x: TfTensor, size: number, strides: number, pad: number, round: "floor"): TfTensor;
   reshape(x: TfTensor, shape: readonly number[]): TfTensor;
   transpose(x: TfTensor, order: readonly number[]): TfTensor;

@@ -2,7 +2,7 @@
 import { convExtent } from "./cases.ts";
 import { sizeOf } from "./inputs.ts";
 import type { Algebra } from "./networks.ts";
-import { attentionHead, convDw, convDxImage, convRow, gelu, geluSlope, layerNorm, matmulRows, transposed, type ConvSizes } from "./truth.ts";
+import { attentionHead, convDw, convDxImage, convRow, EPSILON, gelu, geluSlope, layerNorm, matmulRows, transposed, type ConvSizes } from "./truth.ts";
 
 /** A value on the tape, with the gradient that has reached it. Images [b, h, w, c]. */
 export interface Exact {
@@ -22,12 +22,15 @@ const accumulate = (into: Float64Array, from: ArrayLike<number>): void => {
   for (let i = 0; i < into.length; i++) into[i]! += from[i]!;
 };
 
-/** The operations, and `backward`, which takes the gradients of what was computed back to what it was computed from. */
-export function createTape(): { readonly algebra: Algebra<Exact>; readonly backward: () => void } {
+/**
+ * The operations, and `backward`, which takes the gradients of what was computed back to what it was computed from; without it where nothing is
+ * to be recorded: large networks' values are then forgotten as soon as they are used.
+ */
+export function createTape(recording = true): { readonly algebra: Algebra<Exact>; readonly backward: () => void } {
   const steps: (() => void)[] = [];
   const record = (shape: readonly number[], data: Float64Array, back: (dy: Float64Array) => void): Exact => {
     const y = exact(shape, data);
-    steps.push(() => back(y.grad));
+    if (recording) steps.push(() => back(y.grad));
     return y;
   };
   const pointwise = (x: Exact, f: (v: number) => number, slope: (v: number) => number): Exact =>
@@ -42,11 +45,26 @@ export function createTape(): { readonly algebra: Algebra<Exact>; readonly backw
       const { oh, ow } = sizes;
       const y = new Float64Array(b * oh * ow * co);
       for (let image = 0; image < b; image++) for (let row = 0; row < oh; row++) y.set(convRow(x.data, w.data, sizes, image, row), (image * oh + row) * ow * co);
-      for (let i = 0; i < y.length; i++) y[i]! += bias.data[i % co]!;
+      if (bias) for (let i = 0; i < y.length; i++) y[i]! += bias.data[i % co]!;
       return record([b, oh, ow, co], y, (dy) => {
         for (let image = 0; image < b; image++) accumulate(x.grad.subarray(image * ih * iw * ci, (image + 1) * ih * iw * ci), convDxImage(dy, w.data, sizes, image));
         accumulate(w.grad, convDw(x.data, dy, sizes));
-        for (let i = 0; i < dy.length; i++) bias.grad[i % co]! += dy[i]!;
+        if (bias) for (let i = 0; i < dy.length; i++) bias.grad[i % co]! += dy[i]!;
+      });
+    },
+    batchNorm(x, gamma, beta, mean, variance) {
+      const c = gamma.data.length;
+      const inverse = variance.data.map((value) => 1 / Math.sqrt(value + EPSILON));
+      const normed = x.data.map((value, i) => (value - mean.data[i % c]!) * inverse[i % c]!);
+      return record(x.shape, normed.map((value, i) => value * gamma.data[i % c]! + beta.data[i % c]!), (dy) => {
+        for (let i = 0; i < dy.length; i++) {
+          const k = i % c;
+          x.grad[i]! += dy[i]! * gamma.data[k]! * inverse[k]!;
+          gamma.grad[k]! += dy[i]! * normed[i]!;
+          beta.grad[k]! += dy[i]!;
+          mean.grad[k]! -= dy[i]! * gamma.data[k]! * inverse[k]!;
+          variance.grad[k]! -= (dy[i]! * gamma.data[k]! * normed[i]! * inverse[k]! ** 2) / 2;
+        }
       });
     },
     maxPool(x) {

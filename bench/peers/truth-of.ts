@@ -32,6 +32,14 @@ export function slicesOf({ kind, pass, numbers }: Case): Slices {
       return { count: b, work: 1.8e9 * (side / 224) ** 2 };
     case "vit-s":
       return { count: b, work: 4.6e9 * (side / 224) ** 2 };
+    case "model-r50":
+      return { count: b, work: 4e9 * (side / 224) ** 2 };
+    case "model-vit-s":
+      return { count: b, work: 4.5e9 * (side / 224) ** 2 };
+    case "model-vit-b":
+      return { count: b, work: 17.5e9 * (side / 224) ** 2 };
+    case "model-hybrid":
+      return { count: b, work: 7.5e9 * (side / 224) ** 2 };
     default:
       return { count: 1, work: 0 };
   }
@@ -90,7 +98,7 @@ function truthOfNetwork({ kind, numbers, ...problem }: Case, image: number): Rec
   const x = inputsOf({ kind, numbers, ...problem })["x"]!;
   const [, ...one] = x.shape;
   const size = x.data.length / (x.shape[0] ?? 1);
-  const { algebra } = createTape();
+  const { algebra } = createTape(false);
   const single = { ...numbers, b: 1 };
   const y = networkOf<Exact>(kind, single)!(algebra, (name, shape, how) => exact(shape, draw(kind, name, shape, how).data), exact([1, ...one], x.data.subarray(image * size, (image + 1) * size)));
   return { y: y.data };

@@ -10,7 +10,8 @@ const views = (n: number): Tensor => constant(Uint32Array.from({ length: n }, (_
 const loss = (z: Tensor): Tensor => ops.spatialNce(z, { view: views(z.shape[0] ?? 0) }, { kernel: "views", tau: TAU }).loss;
 
 const algebra: Algebra<Tensor> = {
-  conv: (x, w, bias, stride, padding) => ops.conv2d(x, w, { stride, padding, bias }),
+  conv: (x, w, bias, stride, padding) => ops.conv2d(x, w, { stride, padding, ...(bias ? { bias } : {}) }),
+  batchNorm: (x, gamma, beta, mean, variance) => ops.batchNorm(x, gamma, beta, { running: { mean, variance }, training: false }),
   maxPool: (x) => ops.maxPool2d(x, 3, { stride: 2, padding: 1 }),
   meanOverPlaces: ops.globalAvgPool,
   relu: ops.relu,

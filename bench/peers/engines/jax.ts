@@ -47,7 +47,8 @@ function infoNce({ numpy, nn }: Jax, z: JaxArray, n: number, d: number): JaxArra
 function algebraOf(jax: Jax): Algebra<JaxArray> {
   const a = consumingAlgebra(jax);
   return {
-    conv: (x, w, bias, s, p) => a.conv(x.ref, w.ref, bias.ref, s, p),
+    conv: (x, w, bias, s, p) => a.conv(x.ref, w.ref, bias?.ref, s, p),
+    batchNorm: (x, gamma, beta, mean, variance) => a.batchNorm(x.ref, gamma.ref, beta.ref, mean.ref, variance.ref),
     maxPool: (x) => a.maxPool(x.ref),
     meanOverPlaces: (x) => a.meanOverPlaces(x.ref),
     relu: (x) => a.relu(x.ref),
@@ -66,7 +67,14 @@ function consumingAlgebra(jax: Jax): Algebra<JaxArray> {
   const { numpy, nn, lax } = jax;
   const channels = (bias: JaxArray) => bias.reshape([1, -1, 1, 1]);
   return {
-    conv: (x, w, bias, s, p) => lax.convGeneralDilated(x, w, [s, s], [[p, p], [p, p]], {}).add(channels(bias)),
+    conv(x, w, bias, s, p) {
+      const y = lax.convGeneralDilated(x, w, [s, s], [[p, p], [p, p]], {});
+      return bias ? y.add(channels(bias)) : y;
+    },
+    batchNorm(x, gamma, beta, mean, variance) {
+      const factor = gamma.div(numpy.sqrt(variance.add(EPSILON)));
+      return x.mul(channels(factor.ref)).add(channels(beta.sub(mean.mul(factor))));
+    },
     // Padded with zeros, which win over nothing: this pooling follows a ReLU.
     maxPool: (x) => lax.reduceWindow(numpy.pad(x, [[0, 0], [0, 0], [1, 1], [1, 1]]), (window) => numpy.max(window), [3, 3], [2, 2]),
     meanOverPlaces: (x) => x.mean([2, 3]),

@@ -68,6 +68,7 @@ function infoNce(g: Graph, z: Edge, n: number, d: number): Edge {
 
 const algebraOf = (g: Graph): Algebra<Edge> => ({
   conv: (x, w, bias, s, p) => g.conv(x, w, s, p, 1, bias),
+  batchNorm: (x, gamma, beta, mean, variance) => g.one("BatchNormalization", [x, gamma, beta, mean, variance], { epsilon: { float: EPSILON } }),
   maxPool: (x) => g.one("MaxPool", [x], { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] }),
   meanOverPlaces: (x) => g.one("Flatten", [g.one("GlobalAveragePool", [x])], { axis: 1 }),
   relu: (x) => g.one("Relu", [x]),

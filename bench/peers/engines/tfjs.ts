@@ -48,7 +48,11 @@ function infoNce(tf: Tf, z: TfTensor): TfTensor {
 
 function algebraOf(tf: Tf): Algebra<TfTensor> {
   return {
-    conv: (x, w, bias, stride, padding) => tf.add(tf.conv2d(x, w, stride, padding, "NHWC", 1, "floor"), bias),
+    conv(x, w, bias, stride, padding) {
+      const y = tf.conv2d(x, w, stride, padding, "NHWC", 1, "floor");
+      return bias ? tf.add(y, bias) : y;
+    },
+    batchNorm: (x, gamma, beta, mean, variance) => tf.batchNorm(x, mean, variance, beta, gamma, EPSILON),
     maxPool: (x) => tf.maxPool(x, 3, 2, 1, "floor"),
     meanOverPlaces: (x) => tf.mean(x, [1, 2]),
     relu: (x) => tf.relu(x),
