@@ -55,7 +55,7 @@ function buildProgram() {
     ...node,
     ...split,
     outbase: join(root, "src"),
-    entryPoints: ["src/cli/main.ts", "src/host/node-serve.ts"],
+    entryPoints: ["src/cli/main.ts", "src/host/node-serve.ts", "src/cli/patch-worker.ts"],
   });
 }
 

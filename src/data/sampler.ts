@@ -52,6 +52,7 @@ export function selectMembers(dataset: Dataset, holdOut: readonly string[], hold
   const members = new Uint32Array(dataset.samples.count);
   let count = 0;
   for (let i = 0; i < members.length; i++) if (kept[dataset.samples.section[i]!]) members[count++] = i;
+  if (count === 0 && holdOutSections?.size) throw new UserError(EXIT_CODES.badData, `${dataset.path}: no samples are left to train on beside the ${holdOutSections.size} of ${dataset.sections.length} sections that validation keeps; set a smaller validate.share, or validate.every=null`);
   if (count === 0) throw new UserError(EXIT_CODES.badData, `${dataset.path}: no samples are left after holding out ${holdOut.join(", ")}; hold out fewer brains`);
   return members.slice(0, count);
 }

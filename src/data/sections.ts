@@ -1,9 +1,9 @@
 // Pixels of sections for training: decoded once, kept as grey planes within a memory budget, cut into windows around samples.
 import { EXIT_CODES, UserError } from "../errors.ts";
 import { joinPath, type Files } from "../files.ts";
-import type { Dataset } from "./dataset.ts";
 import { decodeImage } from "./decode.ts";
 import { badImage, intensityTable, toGrey } from "./image.ts";
+import type { PatchSource } from "./patch-workers.ts";
 import { resamplePlane } from "./resample.ts";
 
 /** One section in grey: [height, width], rows from the top. */
@@ -66,7 +66,7 @@ function medianOfBorder(data: Uint8Array, width: number, height: number): number
  * Serves planes of the dataset's sections. When they outgrow `budgetBytes`, the ones longest unused are dropped;
  * the plane asked for is always kept, even alone above the budget.
  */
-export function loadSections(dataset: Dataset, files: Files, options: { readonly budgetBytes?: number } = {}): SectionCache {
+export function loadSections(dataset: PatchSource, files: Files, options: { readonly budgetBytes?: number } = {}): SectionCache {
   const budget = options.budgetBytes ?? DEFAULT_CACHE_BYTES;
   // A Map keeps insertion order: the first entry is the one longest unused.
   const kept = new Map<string, Promise<Plane>>();
@@ -146,8 +146,8 @@ export interface WindowOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Pixels of a window that is dear: after each, whatever else waits has its turn, such as a signal. */
-const DEAR = 2 ** 20;
+/** Pixels of a window that is dear to cut: after each, whatever else waits has its turn, such as a signal. */
+export const DEAR_WINDOW = 2 ** 20;
 
 /** The window side that holds a patch turned and enlarged in any way: patch × largest scale × √2 (shear adds its own factor), rounded up. */
 export function windowSize(patch: number, maxScale = 1.5): number {
@@ -161,7 +161,7 @@ export function windowSize(patch: number, maxScale = 1.5): number {
  * show layers where there are none.
  * Errors: RangeError for sizes and indices that are wrong, UserError 65 for images that changed or are damaged.
  */
-export async function cropWindows(dataset: Dataset, cache: SectionCache, indices: ArrayLike<number>, size: number, options: WindowOptions = {}): Promise<Float32Array<ArrayBuffer>> {
+export async function cropWindows(dataset: PatchSource, cache: SectionCache, indices: ArrayLike<number>, size: number, options: WindowOptions = {}): Promise<Float32Array<ArrayBuffer>> {
   if (!Number.isInteger(size) || size < 1) throw new RangeError(`cropWindows: size ${size}, expected a whole number of pixels from 1`);
   const pixelSize = options.pixelSizeUm;
   if (pixelSize !== undefined && !(pixelSize > 0 && Number.isFinite(pixelSize))) throw new UserError(EXIT_CODES.usage, `cropWindows: pixel size ${pixelSize}, expected a number of µm above 0; correct it`);
@@ -182,7 +182,7 @@ export async function cropWindows(dataset: Dataset, cache: SectionCache, indices
     const plane = await cache.get(section, pixelSize);
     const values = options.normalise === "section" ? standardise(table, await cache.tissue(section, pixelSize, options.scale ?? "grey")) : table;
     for (const k of places) {
-      if (size * size >= DEAR) await new Promise((resolve) => setTimeout(resolve));
+      if (size * size >= DEAR_WINDOW) await new Promise((resolve) => setTimeout(resolve));
       options.signal?.throwIfAborted();
       const sample = indices[k]!;
       // Pixel i covers [i, i + 1) · pixel size; for even sizes the sample lies on the corner of the four middle pixels.
@@ -195,7 +195,7 @@ export async function cropWindows(dataset: Dataset, cache: SectionCache, indices
 }
 
 /** Intensities around the section's samples: every one of them where there are few, else evenly over the table. */
-function measureTissue(dataset: Dataset, section: number, plane: Plane, scale: "grey" | "density"): Tissue {
+function measureTissue(dataset: PatchSource, section: number, plane: Plane, scale: "grey" | "density"): Tissue {
   const { samples } = dataset;
   const members: number[] = [];
   for (let i = 0; i < samples.count; i++) if (samples.section[i] === section) members.push(i);

@@ -1,5 +1,6 @@
 // Batches of a run: which patches, how augmented, with their places, dealt to micro-batches; all a function of (seed, step).
 import type { Dataset } from "../data/dataset.ts";
+import type { PatchWorkers } from "../data/patch-workers.ts";
 import { createSampler, type Sampler } from "../data/sampler.ts";
 import { cropWindows, type SectionCache } from "../data/sections.ts";
 import { drawViews, windowSide, type ViewParameters } from "./augment.ts";
@@ -103,8 +104,8 @@ export function createRunSampler(dataset: Dataset, config: TrainConfig, runSeed:
 /** Windows of a batch are held on the host up to this, for both passes of gradient caching; beyond, each part reads its own in each pass. */
 const HELD_BYTES = 256 * 2 ** 20;
 
-/** Loading throws the reason of a signal that is aborted. */
-export function createBatches(dataset: Dataset, cache: SectionCache, sampler: Sampler, config: TrainConfig, signal?: AbortSignal): Batches {
+/** Loading throws the reason of a signal that is aborted. With workers windows are cut there, to the same bits. */
+export function createBatches(dataset: Dataset, cache: SectionCache, sampler: Sampler, config: TrainConfig, signal?: AbortSignal, workers?: PatchWorkers): Batches {
   const { n, parts } = batchSizes(config);
   const side = windowSide(config);
   const options = { ...windowOptions(config), ...(signal ? { signal } : {}) };
@@ -117,7 +118,10 @@ export function createBatches(dataset: Dataset, cache: SectionCache, sampler: Sa
       const { epoch, index } = cursorOf(step);
       const { samples } = sampler.draw(epoch, index);
       const drawn = Array.from(samples, (i): DrawnPatch => ({ position: dataset.samples.position.subarray(3 * i, 3 * i + 3), space: dataset.samples.space[i]!, sample: i }));
-      const read = (slot: Uint32Array) => cropWindows(dataset, cache, slot.map((of) => samples[of]!), side, options);
+      const read = (slot: Uint32Array): Promise<Float32Array> => {
+        const indices = slot.map((of) => samples[of]!);
+        return workers ? workers.cut(indices, side, options) : cropWindows(dataset, cache, indices, side, options);
+      };
       const reading: Promise<Float32Array>[] = [];
       const batch = dealBatch(config, step, drawn, (slot) => {
         if (!held) return () => read(slot);

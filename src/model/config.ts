@@ -46,6 +46,7 @@ export const FIELDS = {
   "data.normalise": rule("none", "section: each section's tissue is brought to one mean and contrast, so that stain differs no more", oneOf("none", "section")),
   "data.mean": rule(null, "intensity that becomes 0; null: the mean over training patches", orNull(between(-100, 100))),
   "data.deviation": rule(null, "intensity difference that becomes 1; null: the standard deviation over training patches", orNull(between(1e-6, 100))),
+  "data.workers": rule(null, "workers that read sections and cut patches ahead; null: up to 4 where windows have a megapixel or more, by the processors that there are; 0: none", orNull(between(0, 64, true))),
   "batch.groups": rule(16, "neighbourhood groups in a batch", between(1, 65536, true)),
   "batch.groupSize": rule(4, "patches in a group", between(1, 1024, true)),
   "batch.micro": rule(null, "patches that go through the encoder at once, a divisor of groups · groupSize; null: all. Batch norm in the encoder sees so many", orNull(between(1, 65536, true))),
@@ -109,7 +110,7 @@ export interface TrainConfig {
   readonly memory: string | number | null;
   readonly holdOut: readonly string[];
   readonly model: ModelSettings;
-  readonly data: { readonly patch: number; readonly pixelSizeUm: number | null; readonly intensity: "grey" | "density"; readonly normalise: "none" | "section"; readonly mean: number | null; readonly deviation: number | null };
+  readonly data: { readonly patch: number; readonly pixelSizeUm: number | null; readonly intensity: "grey" | "density"; readonly normalise: "none" | "section"; readonly mean: number | null; readonly deviation: number | null; readonly workers: number | null };
   readonly batch: { readonly groups: number; readonly groupSize: number; readonly micro: number | null; readonly fit: "same" | "any" | "no"; readonly views: number; readonly radiusMm: number | null };
   readonly loss: {
     readonly kernel: "gaussian" | "radius" | "views";
@@ -156,7 +157,7 @@ export interface TrainConfig {
 }
 
 /** Keys that may change when a run is continued: they do not touch the steps already taken. `steps` may not: the schedule hangs on it. */
-export const FREE_ON_RESUME: readonly string[] = ["batch.fit", "checkpoint", "memory"];
+export const FREE_ON_RESUME: readonly string[] = ["batch.fit", "checkpoint", "data.workers", "memory"];
 
 /** Whether a dotted key is one of these or below one. */
 export function isFreeOnResume(key: string): boolean {

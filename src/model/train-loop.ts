@@ -1,5 +1,6 @@
 // The steps of a run on one device: from a state to the end, to a stop or to the loss of the device, with validation, spikes and checkpoints on the way.
 import type { Dataset } from "../data/dataset.ts";
+import type { PatchWorkers } from "../data/patch-workers.ts";
 import type { SectionCache } from "../data/sections.ts";
 import type { Engine } from "../engine/engine.ts";
 import { formatBytes, OutOfMemory } from "../engine/errors.ts";
@@ -22,6 +23,8 @@ export interface Training extends Kept {
   readonly dataset: Dataset;
   readonly cache: SectionCache;
   readonly config: TrainConfig;
+  /** What cuts patches, where that is not this thread. */
+  readonly workers: PatchWorkers | undefined;
   /** What is validated on, where that is asked for. */
   readonly places: ValidationPlaces | undefined;
   readonly signal: AbortSignal | undefined;
@@ -101,7 +104,7 @@ export async function runSteps(training: Training, engine: Engine, state: TrainS
     const at: Position = { done: state?.step ?? 0, skippedInARow: state?.skippedInARow ?? 0, watch: state?.watch ?? FRESH_WATCH, owed: state?.owed, last: undefined };
     const order = () => {
       const ordered = { ...config, seed: orderSeed(config.seed, at.watch.rewinds) };
-      return createBatches(dataset, cache, createRunSampler(dataset, ordered, config.seed), ordered, signal);
+      return createBatches(dataset, cache, createRunSampler(dataset, ordered, config.seed), ordered, signal, training.workers);
     };
     let batches = order();
     const keeper = createKeeper(training, step, blueprints, at, (of) => batches.cursorOf(of), tally);

@@ -2,7 +2,8 @@
 import type { Dataset } from "../data/dataset.ts";
 import { hashJson, type JsonObject } from "../data/json.ts";
 import { selectMembers } from "../data/sampler.ts";
-import { loadSections } from "../data/sections.ts";
+import type { PatchWorkerHost, PatchWorkers } from "../data/patch-workers.ts";
+import { DEAR_WINDOW, loadSections } from "../data/sections.ts";
 import { identifyDevice } from "../engine/device.ts";
 import type { Engine } from "../engine/engine.ts";
 import { DeviceLost, OutOfMemory } from "../engine/errors.ts";
@@ -13,6 +14,7 @@ import { fillSettings, FREE_ON_RESUME, type TrainConfig } from "./config.ts";
 import { fitBatch } from "./fit.ts";
 import { precisionOn } from "./precision.ts";
 import { resolveScales } from "./objective.ts";
+import { windowSide } from "./augment.ts";
 import { canResume, createRun, isUntouched, resumeRun, type Run } from "./run.ts";
 import type { Tally } from "./run-keeper.ts";
 import { checkContinuation, type TrainState } from "./state.ts";
@@ -46,6 +48,8 @@ export interface TrainOptions {
    * from its last checkpoint, to the same bits. Without it a loss ends the run (74).
    */
   readonly reopen?: () => Promise<Engine>;
+  /** Workers that read and cut patches, as `data.workers` says; without them this thread does. */
+  readonly workers?: PatchWorkerHost;
   readonly onProgress?: (progress: Progress) => void;
   /** Lines for people: what was passed over at resume, skipped steps. */
   readonly onNote?: (line: string) => void;
@@ -100,6 +104,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     : undefined;
   const run: Run = resumed?.run ?? (await createRun(files, options.out, { config: plainConfig, environment: options.environment, force: options.force ?? false }));
   const state = resumed?.checkpoint?.state;
+  let workers: PatchWorkers | undefined;
   const tally: Tally = { saved: state?.step, taken: 0, waited: 0 };
   try {
     const drawn = config.batch.groups * config.batch.groupSize;
@@ -113,7 +118,9 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     }
     if (config.precision !== precisionOn(options.engine, config)) note("warning: the adapter has no shader-f16: this run computes in f32");
     const began = performance.now();
-    const training: Training = { files, run, dataset, cache, config, plainConfig, hashes, members: members.length, places, signal, note, onProgress: options.onProgress };
+    const wanted = config.data.workers ?? (windowSide(config) ** 2 >= DEAR_WINDOW ? options.workers?.most ?? 0 : 0);
+    workers = wanted > 0 ? options.workers?.start(dataset, wanted) : undefined;
+    const training: Training = { files, run, dataset, cache, workers, config, plainConfig, hashes, members: members.length, places, signal, note, onProgress: options.onProgress };
     const { finished, step, last, parameters, statistics } = await runThroughLosses(training, options, state, tally);
     const seconds = (performance.now() - began) / 1000;
     const { taken, waited } = tally;
@@ -132,6 +139,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   } catch (error) {
     throw withRemedy(error, tally.saved);
   } finally {
+    await workers?.dispose();
     await run.release();
   }
 }

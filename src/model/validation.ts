@@ -53,7 +53,7 @@ export interface ValidationPlaces {
   readonly places: Uint32Array;
   /** Within this distance places are neighbours, mm. */
   readonly reachMm: number;
-  /** Where a label is asked for: training samples that have one, and those of `places` (by their number there) whose class is among them. */
+  /** Where a label is asked for: training samples that have one, and those of `places` (by their number there) that have one. */
   readonly label?: { readonly bank: Uint32Array; readonly bankClasses: Int32Array; readonly asked: Int32Array; readonly askedClasses: Int32Array; readonly classes: number };
 }
 
@@ -85,9 +85,11 @@ export function choosePlaces(dataset: Dataset, config: TrainConfig, members: Uin
   const { codes } = dataset.samples.labels.get(label) ?? {};
   if (!codes) throw new UserError(EXIT_CODES.usage, `validate.label: no column "${label}"${didYouMean(label, columns)} in ${dataset.path}, expected ${columns.length > 0 ? `one of ${columns.join(", ")}` : "one, and it has none"}; correct the name`);
   const bank = Uint32Array.from(drawSome(members.filter((i) => codes[i]! >= 0), samples, randomStream(key, [0, 0, BANK]))).sort();
-  const classes = [...new Set(Array.from(bank, (i) => codes[i]!))].sort((a, b) => a - b);
-  const asked = Int32Array.from(Array.from(places.keys()).filter((k) => classes.includes(codes[places[k]!]!)));
-  if (asked.length === 0) throw new UserError(EXIT_CODES.badData, `${dataset.path}: none of the places held out has a ${label} that training places have, expected some; choose another validate.label, or set it to null`);
+  const known = new Set(Array.from(bank, (i) => codes[i]!));
+  const asked = Int32Array.from(Array.from(places.keys()).filter((k) => codes[places[k]!]! >= 0));
+  // A class that no training place has cannot be called: its places count as wrong.
+  const classes = [...new Set([...known, ...Array.from(asked, (k) => codes[places[k]!]!)])].sort((a, b) => a - b);
+  if (!asked.some((k) => known.has(codes[places[k]!]!))) throw new UserError(EXIT_CODES.badData, `${dataset.path}: none of the places held out has a ${label} that training places have, expected some; choose another validate.label, or set it to null`);
   return {
     places,
     reachMm,

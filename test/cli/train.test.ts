@@ -158,10 +158,19 @@ test("a finished run that is resumed says what it came to", async () => {
   expect(stderr).toContain("has all its 12 steps already");
 });
 
-test("a brain that is held out is not trained on", async () => {
+test("a brain that is held out is not trained on; workers change no bit", async () => {
   const run = join(top, "held-out");
-  const { code, stderr } = await runProgram(["train", dataset, "--out", run, ...SETTINGS, "--hold-out", "phantom2"]);
+  const args = ["train", dataset, "--out", run, ...SETTINGS, "--hold-out", "phantom2"];
+  const { code, stderr } = await runProgram(args);
   expect(code, stderr).toBe(0);
+  const weights = async () => {
+    const file = await readFile(join(run, "model.safetensors"));
+    return file.subarray(8 + file.readUInt32LE(0)).toString("base64"); // the header has the configuration
+  };
+  const alone = await weights();
+  const worked = await runProgram([...args, "--set", "data.workers=2", "--force"]);
+  expect(worked.code, worked.stderr).toBe(0);
+  expect(await weights()).toBe(alone);
   expect((await readFile(join(run, "model.safetensors"))).equals(await readFile(join(whole, "model.safetensors")))).toBe(false);
   expect(JSON.parse(await readFile(join(run, "config.json"), "utf8"))).toMatchObject({ holdOut: ["phantom2"] });
 });

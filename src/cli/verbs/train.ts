@@ -4,6 +4,7 @@ import { formatBytes } from "../../engine/errors.ts";
 import { EXIT_CODES, UserError, quoteArgument } from "../../errors.ts";
 import { joinPath } from "../../files.ts";
 import { nodeFiles } from "../../host/files-node.ts";
+import { patchWorkerHost } from "../patches.ts";
 import { FIELDS, flattenSettings, parseSetting, resolveConfig } from "../../model/config.ts";
 import { canResume, readResumable, RUN_FILES } from "../../model/run.ts";
 import { train, type Progress } from "../../model/trainer.ts";
@@ -99,6 +100,7 @@ export async function runTrain(path: string, flags: TrainFlags): Promise<void> {
       train({
         engine,
         reopen,
+        workers: patchWorkerHost(new URL("../cli/patch-worker.js", import.meta.url)),
         files: nodeFiles,
         dataset,
         config,
