@@ -42,6 +42,8 @@ const MAX_NODES = 1 << 17;
 const MAX_RANK = 8;
 /** Most names, attributes or numbers of one list, and values that stand one by one instead of packed: more are no model, but take more memory than the file has bytes. */
 const MAX_ITEMS = 65_536;
+/** Most whole numbers of a tensor that are not raw: a byte of the file may become eight. */
+const MAX_TYPED = 1 << 24;
 /** By the field of an attribute's value: its kind, as the numbers of AttributeProto.AttributeType. */
 const ATTRIBUTE_KINDS: Readonly<Record<number, number>> = { 2: 1, 3: 2, 4: 3, 5: 4, 6: 5, 7: 6, 8: 7, 9: 8, 10: 9, 11: 10, 22: 11, 23: 12, 14: 13, 15: 14 };
 /** What an attribute is whose writer leaves out zeros. */
@@ -69,8 +71,10 @@ export function readOnnx(bytes: Uint8Array, name: string): OnnxModel {
   let producer = "";
   const metadata = new Map<string, string>();
   for (const field of readFields(bytes, 0, refuse)) {
-    if (field.number === 1) irVersion = smallInteger(field, "ir_version", refuse);
-    else if (field.number === 2 || field.number === 3) producer = `${producer} ${text(field, "producer", refuse)}`.trim();
+    if (field.number === 1) {
+      if (irVersion !== undefined) throw refuse("a second version of the format", field.at);
+      irVersion = smallInteger(field, "ir_version", refuse);
+    } else if (field.number === 2 || field.number === 3) producer = `${producer} ${text(field, "producer", refuse)}`.trim();
     else if (field.number === 7) {
       if (graph) throw refuse("a second graph, expected one", field.at);
       graph = field;
@@ -287,6 +291,7 @@ function packValues(fields: readonly WireField[], dtype: ElementType, place: num
   // Each number takes a byte at least: no more room is made than the file has bytes for.
   const most = fields.reduce((sum, { bytes }) => sum + (bytes?.length ?? 1), 0);
   if (count > most) throw wrong(most * width);
+  if (count > MAX_TYPED) throw refuse(`${count} whole numbers of ${dtype} one by one, expected at most ${MAX_TYPED}, or raw values`, fields[0]!.at);
   const whole = new Uint8Array(count * width);
   let i = 0;
   for (const field of fields) {

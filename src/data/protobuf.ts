@@ -18,11 +18,15 @@ export interface WireField {
 /** Makes the error that says what is wrong at a byte of the file. */
 export type RefuseAt = (what: string, at: number) => Error;
 
+/** Most fields of a message: a model has no more, and more would take minutes. */
+const MAX_FIELDS = 1 << 20;
+
 /** The fields of a message. `base` is the byte of the file at which `bytes` begin. Throws what `refuse` makes for anything cut short or not of the format. */
 export function* readFields(bytes: Uint8Array, base: number, refuse: RefuseAt): Generator<WireField> {
   const reader = { bytes, at: 0, base, refuse };
-  while (reader.at < bytes.length) {
+  for (let count = 0; reader.at < bytes.length; count++) {
     const at = base + reader.at;
+    if (count === MAX_FIELDS) throw refuse(`more than ${MAX_FIELDS} fields in a message`, at);
     const tag = readVarint(reader);
     const number = Number(tag >> 3n);
     const wire = Number(tag & 7n);

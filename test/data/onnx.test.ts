@@ -61,6 +61,7 @@ describe("refusals", () => {
     ["text", new TextEncoder().encode("not a model at all"), /byte \d+: /],
     ["no operator set", joinPieces([...writeInteger(1, 8), ...writeBytes(7)]), /no operator set/],
     ["two graphs", joinPieces([model(one), ...writeBytes(7)]), /a second graph/],
+    ["two versions of the format", joinPieces([model(one), ...writeInteger(1, 8)]), /a second version of the format/],
     ["a field cut short", model(one).subarray(0, 9), /cut short/],
     ["a group", Uint8Array.of(0x08, 8, 0x1b), /wire type 3 of field 3/],
     ["field 0", Uint8Array.of(0x08, 8, 0x00, 0), /field number 0/],

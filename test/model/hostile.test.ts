@@ -124,7 +124,9 @@ describe("ONNX", () => {
   test.each<[string, () => Uint8Array, RegExp]>([
     ["cut in the middle", () => onnx.slice(0, onnx.length >> 1), /cut short|ends inside/],
     ["cut by a byte", () => onnx.slice(0, -1), /cut short|ends inside/],
-    ["twice", () => joinPieces([onnx, onnx]), /a second graph/],
+    ["twice", () => joinPieces([onnx, onnx]), /a second version of the format/],
+    ["a graph twice", () => joinPieces([onnx, ...writeBytes(7)]), /a second graph/],
+    ["a million fields that nobody knows", () => joinPieces([onnx, new Uint8Array(2 ** 21 + 2).map((_, i) => (i % 2 ? 1 : 0x78))]), /more than 1048576 fields/],
     ["text behind it", () => joinPieces([onnx, new TextEncoder().encode("garbage")]), /byte \d+/],
     ["zeros behind it", () => joinPieces([onnx, new Uint8Array(4)]), /field number 0/],
     ["a version of the format of none", spoilt(1, 0x00), /neither safetensors nor ONNX/],
