@@ -1,12 +1,12 @@
 // y = act(x ∗ w + bias) + residual where every channel has a filter of its own: an invocation computes 8 neighbouring pixels × 4
-// channels. They share most of their inputs: a window of 8 slides along each row, and every input of the row is read once.
+// channels, with a window that slides along each row (lib/slide).
 // Needs cg = og = 1, a multiple of 4 channels, and neither stride nor dilation along rows.
 //#params
 alias Elem = f32;
 const WIDTH = 32u;
 const FW = 3u;                                                      // width of the filter
 //#end
-//#use activation pixel
+//#use activation pixel slide
 alias Elem4 = vec4<Elem>;
 struct Uniforms {
   origin: vec3u,
@@ -32,11 +32,12 @@ fn finish(pixel: u32, o4: u32, sum: vec4f) {
   y[at] = Elem4(r);
 }
 
-// Four channels of the input in a column, zeros outside of the image.
-fn input(line: u32, column: u32, c4: u32) -> vec4f {
+fn inputAt(line: u32, column: u32, c4: u32) -> vec4f {
   let ok = column < u.iw;                                           // left of the image it wraps
   return select(vec4f(), vec4f(x[select(0u, (line + column) * (u.co / 4u) + c4, ok)]), ok);
 }
+
+fn weightAt(ky: u32, k: u32, c4: u32) -> vec4f { return vec4f(w[(ky * FW + k) * (u.co / 4u) + c4]); }
 
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t: u32) {
@@ -48,41 +49,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
   let across = (u.ow + 7u) / 8u;
   if (strip >= u.b * u.oh * across) { return; }
   let to = pixelAt(strip, u.oh, across) * vec3u(1u, 1u, 8u);        // image, row, first column
-  var s0 = vec4f(); var s1 = vec4f(); var s2 = vec4f(); var s3 = vec4f(); var s4 = vec4f(); var s5 = vec4f(); var s6 = vec4f(); var s7 = vec4f();
+  var s = Eight();
   for (var ky = 0u; ky < u.fh; ky++) {
     let iy = to.y * u.strideH + ky * u.dilationH - u.padH;          // above the image: wraps, and is no longer < ih
     if (iy >= u.ih) { continue; }
-    let line = (to.x * u.ih + iy) * u.iw;
-    let ix = to.z - u.padW;
-    var v0 = input(line, ix, c4);
-    var v1 = input(line, ix + 1u, c4);
-    var v2 = input(line, ix + 2u, c4);
-    var v3 = input(line, ix + 3u, c4);
-    var v4 = input(line, ix + 4u, c4);
-    var v5 = input(line, ix + 5u, c4);
-    var v6 = input(line, ix + 6u, c4);
-    for (var kx = 0u; kx < FW; kx++) {
-      let v7 = input(line, ix + kx + 7u, c4);
-      let p = vec4f(w[(ky * FW + kx) * c4s + c4]);
-      s0 += v0 * p;
-      s1 += v1 * p;
-      s2 += v2 * p;
-      s3 += v3 * p;
-      s4 += v4 * p;
-      s5 += v5 * p;
-      s6 += v6 * p;
-      s7 += v7 * p;
-      v0 = v1;
-      v1 = v2;
-      v2 = v3;
-      v3 = v4;
-      v4 = v5;
-      v5 = v6;
-      v6 = v7;
-    }
+    s = slideRow(s, (to.x * u.ih + iy) * u.iw, to.z - u.padW, ky, c4);
   }
   let pixel = (to.x * u.oh + to.y) * u.ow + to.z;
   // A loop over copies, so that the epilogue is compiled once.
-  var sums = array(s0, s1, s2, s3, s4, s5, s6, s7);
+  var sums = array(s.a, s.b, s.c, s.d, s.e, s.f, s.g, s.h);
   for (var i = 0u; i < min(u.ow - to.z, 8u); i++) { finish(pixel + i, c4, sums[i]); }
 }

@@ -15,7 +15,7 @@ import slide from "./conv2d.slide.wgsl?raw";
 import tiled from "./conv2d.tiled.wgsl?raw";
 import thin from "./conv2d.thin.wgsl?raw";
 import { BENCH_PROBLEMS, CONV_DIMS, type ConvNumbers, convFlops, convProblem, deriveChannels, RAGGED_PROBLEMS, stripCount } from "./problem.ts";
-import { broadcastWidth, inEights, isDepthwise, preferVariants } from "./variants.ts";
+import { broadcastWidth, inEights, isDepthwise, preferVariants, slidesAlongRows } from "./variants.ts";
 
 /** y = act(x ∗ w + bias) + residual: cross-correlation of channels-last images with zero padding. Sums in f32. */
 export const conv2d = defineKernel({
@@ -53,7 +53,7 @@ export const conv2d = defineKernel({
       params: { WIDTH: [8, 32, 64] },
       tiles: { ow: "WIDTH" },
       specialize: { FW: ({ fw }) => fw },
-      legal: (numbers) => isDepthwise(numbers) && numbers.strideW === 1 && numbers.dilationW === 1 && numbers.fw <= 11,
+      legal: (n) => isDepthwise(n) && slidesAlongRows(n),
     },
     tiled: {
       source: tiled,

@@ -10,17 +10,19 @@ import depthwise from "./conv2d_dx.depthwise.wgsl?raw";
 import direct from "./conv2d_dx.direct.wgsl?raw";
 import matrix from "./conv2d_dx.matrix.wgsl?raw";
 import naive from "./conv2d_dx.naive.wgsl?raw";
+import slide from "./conv2d_dx.slide.wgsl?raw";
+import thin from "./conv2d_dx.thin.wgsl?raw";
 import tiled from "./conv2d_dx.tiled.wgsl?raw";
 import { BENCH_PROBLEMS, CONV_DIMS, type ConvNumbers, convFlops, convProblem, deriveChannels, RAGGED_PROBLEMS, stripCount } from "./problem.ts";
-import { broadcastWidth, inEights, isDepthwise, preferVariants } from "./variants.ts";
+import { broadcastWidth, inEights, isDepthwise, preferVariants, slidesAlongRows } from "./variants.ts";
 
 function gcd(p: number, q: number): number {
   return q === 0 ? p : gcd(q, p % q);
 }
 
-/** Pixels of the largest class, in strips of 4. */
-function classStrips({ b, ih, iw, strideH, strideW }: ConvNumbers): number {
-  return stripCount(b * ceilDiv(ih, strideH), ceilDiv(iw, strideW), 4);
+/** Pixels of the largest class, in strips of 4 or of another width. */
+function classStrips({ b, ih, iw, strideH, strideW }: ConvNumbers, width = 4): number {
+  return stripCount(b * ceilDiv(ih, strideH), ceilDiv(iw, strideW), width);
 }
 
 /** dx of y = x ∗ w (+ residual, which lets gradients add up in place of a separate sum). Gathers; sums in f32. */
@@ -52,6 +54,22 @@ export const conv2dDx = defineKernel({
       params: { WIDTH: [8, 32, 64] },
       tiles: { iw: "WIDTH" },
       legal: isDepthwise,
+    },
+    slide: {
+      source: slide,
+      grid: (n, constant) => [ceilDiv(classStrips(n, 8) * (n.ci / 4), constant("WIDTH")), 1, n.strideH],
+      params: { WIDTH: [8, 32, 64] },
+      tiles: { iw: "WIDTH" },
+      specialize: { FW: ({ fw }) => fw },
+      legal: (n) => isDepthwise(n) && slidesAlongRows(n),
+    },
+    thin: {
+      source: thin,
+      grid: (n, constant) => [ceilDiv(classStrips(n, 8), constant("WIDTH")), 1, n.strideH * n.strideW],
+      params: { WIDTH: [8, 32, 64] },
+      tiles: { iw: "WIDTH" },
+      specialize: { CI: ({ ci }) => Math.min(4, ci) },
+      legal: ({ groups, ci, og, strideW, dilationW }) => groups === 1 && ci <= 4 && og % 4 === 0 && strideW % dilationW === 0,
     },
     tiled: {
       source: tiled,
@@ -87,7 +105,7 @@ export const conv2dDx = defineKernel({
       legal: ({ cg, og }, traits) => cg % 4 === 0 && og % 4 === 0 && broadcastWidth(traits, traits.subgroupMin),
     },
   },
-  choose: preferVariants(["depthwise", "broadcast", "direct"], ["depthwise", "matrix", "tiled", "direct"], "cg", ({ b, ih, iw, strideH, strideW }) => b * ceilDiv(ih, strideH) * ceilDiv(iw, strideW), ({ groups, strideH, strideW }) => groups * strideH * strideW),
+  choose: preferVariants(["slide", "depthwise", "thin", "broadcast", "direct"], ["slide", "depthwise", "thin", "matrix", "tiled", "direct"], "cg", ({ b, ih, iw, strideH, strideW }) => b * ceilDiv(ih, strideH) * ceilDiv(iw, strideW), ({ groups, strideH, strideW }) => groups * strideH * strideW),
   flops: convFlops,
   reference({ dy, w, dx, residual }, n, { round, has }) {
     for (let z = 0; z < n.b; z++)

@@ -8,6 +8,11 @@ export function isDepthwise({ cg, og, groups }: ConvNumbers): boolean {
   return cg === 1 && og === 1 && groups % 4 === 0;
 }
 
+/** Whether neighbouring pixels meet neighbouring taps along rows; filters of up to 11 columns are unrolled. */
+export function slidesAlongRows({ strideW, dilationW, fw }: ConvNumbers): boolean {
+  return strideW === 1 && dilationW === 1 && fw <= 11;
+}
+
 /** Whether the channels of a group, on both sides, are whole vectors of eight halves. */
 export function inEights({ cg, og }: ConvNumbers): boolean {
   return cg % 8 === 0 && og % 8 === 0;

@@ -21,10 +21,11 @@ import noLabel from "./no-label.wgsl?raw";
 import online from "./online.wgsl?raw";
 import rng from "./rng.wgsl?raw";
 import share from "./share.wgsl?raw";
+import slide from "./slide.wgsl?raw";
 import tile from "./tile.wgsl?raw";
 import total from "./total.wgsl?raw";
 
-export const libraries: Readonly<Record<string, string>> = { activation, block, border, eight, fours, foursBlock, heads, madd, matrix, matrixHeads, matrixTile, pixel, rows, tile, total, ncePair, noLabel, optim, optimDecide, online, rng, share, window };
+export const libraries: Readonly<Record<string, string>> = { activation, block, border, eight, fours, foursBlock, heads, madd, matrix, matrixHeads, matrixTile, pixel, rows, tile, total, ncePair, noLabel, optim, optimDecide, online, rng, share, slide, window };
 
 /** In place of `libraries.matrix`, for variants that stand in for those with subgroup matrices: the same functions in plain WGSL. */
 export const emulatedMatrix: Readonly<Record<string, string>> = { matrix: matrixEmulated };
