@@ -51,9 +51,10 @@ export async function loadCheckpoint(files: Files, path: string): Promise<TrainS
  * @param keep how many of the newest stay; at least 1. Those of later steps go: they are of a run that was turned back.
  * @param anchor step of a checkpoint that stays too
  * @param card text that lies beside the checkpoint, and goes with it
+ * @param every steps between checkpoints: older ones in between, where a run was stopped, go, so that it has those of a run that was not
  * @throws UserError 74 (disk full, I/O, or read back otherwise than written): the checkpoints there were are untouched
  */
-export async function saveCheckpoint(files: Files, folder: string, state: TrainState, keep: number = DEFAULT_KEEP, card?: string, anchor?: number): Promise<string> {
+export async function saveCheckpoint(files: Files, folder: string, state: TrainState, keep: number = DEFAULT_KEEP, card?: string, anchor?: number, every = 1): Promise<string> {
   if (!Number.isSafeInteger(keep) || keep < 1) throw new UserError(EXIT_CODES.config, `checkpoints: ${keep} kept, expected an integer of at least 1`);
   const name = checkpointName(state.step);
   const path = joinPath(folder, name);
@@ -70,7 +71,7 @@ export async function saveCheckpoint(files: Files, folder: string, state: TrainS
   await files.writeAtomic(joinPath(folder, POINTER), new TextEncoder().encode(`${name}\n`));
   // After what it describes: a card that finds no room must not cost the checkpoint.
   if (card !== undefined) await files.writeAtomic(joinPath(folder, cardName(state.step)), new TextEncoder().encode(card));
-  await prune(files, folder, state.step, keep, anchor);
+  await prune(files, folder, state.step, keep, every, anchor);
   return path;
 }
 
@@ -88,9 +89,9 @@ async function verifyCopy(files: Files, path: string, bytes: Uint8Array): Promis
   ]);
 }
 
-async function prune(files: Files, folder: string, newest: number, keep: number, anchor?: number): Promise<void> {
+async function prune(files: Files, folder: string, newest: number, keep: number, every: number, anchor?: number): Promise<void> {
   const steps = await listCheckpoints(files, folder);
-  const whole = steps.filter((step) => step <= newest);
+  const whole = steps.filter((step) => step === newest || (step < newest && step % every === 0));
   const kept = new Set([...whole.slice(0, keep), ...whole.filter((step) => step === anchor)]);
   for (const step of steps) if (!kept.has(step)) await files.remove(joinPath(folder, checkpointName(step)));
   await removeCards(files, folder, kept);

@@ -116,7 +116,7 @@ export function createKeeper(kept: Kept, step: TrainingStep, blueprints: readonl
     },
     async save() {
       await flush();
-      await saveCheckpoint(files, run.checkpoints, await snapshot(), keep, card(), anchor());
+      await saveCheckpoint(files, run.checkpoints, await snapshot(), keep, card(), anchor(), every);
       tally.saved = at.done;
     },
     async record(metrics) {
@@ -148,7 +148,7 @@ export function createKeeper(kept: Kept, step: TrainingStep, blueprints: readonl
       pending = [];
       Object.assign(at, { watch: then, done: target, skippedInARow: back.skippedInARow, owed: undefined, last: undefined } satisfies Position);
       // First the checkpoint, which takes the place of the later ones, then the cut: a process killed in between does the same once more.
-      await saveCheckpoint(files, run.checkpoints, { ...back, watch: then }, keep, undefined, anchor());
+      await saveCheckpoint(files, run.checkpoints, { ...back, watch: then }, keep, undefined, anchor(), every);
       tally.saved = target;
       await run.cutTo(target, back.metricsOffset);
       return true;

@@ -59,6 +59,8 @@ describe.each(["tiny", "vit-tiny"])("%s", (preset) => {
       expect(await bytesOf(`again-${preset}/${file}`), file).toBe(whole);
       expect(await bytesOf(`stopped-${preset}/${file}`), file).toBe(whole);
     }
+    const listed = async (out: string) => (await files.list(`${out}-${preset}/checkpoints`)).map(({ name }) => name).sort();
+    expect(await listed("stopped")).toEqual(await listed("whole"));
     // Of the events only the wall times differ: every step has one record, in a run that was stopped too.
     for (const name of ["whole", "stopped"]) {
       const events = await files.read(`${name}-${preset}/events.out.tfevents.cytonet`);
