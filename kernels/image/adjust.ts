@@ -12,7 +12,9 @@ const NOISE = 0x6e6f6973;
 export const adjust = defineKernel({
   name: "adjust",
   doc: "y = max(gain · x + offset, 0)^gamma + noise · ε per image; ε is the scaled sum of four Philox numbers, of variance 1 and within ±3.5.",
-  dims: ["b", "n", "stream"],
+  // `first` images of the batch come before those of x.
+  dims: ["b", "n", "stream", "first"],
+  derive: () => ({ first: 0 }),
   flags: ["keyed"],
   args: { x: read("b", "n"), setting: as("f32", read("b", 4)), seed: as("u32", read(2)), y: write("b", "n"), key: when("keyed", as("u32", read("b"))) },
   libraries,
@@ -26,14 +28,14 @@ export const adjust = defineKernel({
     seed: (random) => Math.floor(random() * 2 ** 32),
     key: (random) => Math.floor(random() * 2 ** 32),
   },
-  reference({ x, setting, seed, y, key }, { b, n, stream }, { round, has }) {
+  reference({ x, setting, seed, y, key }, { b, n, stream, first }, { round, has }) {
     for (let image = 0; image < b; image++) {
-      const [gain, offset, gamma, noise] = [0, 1, 2, 3].map((k) => setting[4 * image + k]!) as [number, number, number, number];
+      const [gain, offset, gamma, noise] = [0, 1, 2, 3].map((k) => setting[4 * (first + image) + k]!) as [number, number, number, number];
       for (let i = 0; i < n; i++) {
         let value = Math.max(0, round(round(gain * x[image * n + i]!) + offset));
         if (gamma !== 1) value = round(value ** gamma);
         if (noise > 0) {
-          const [p, q, r, s] = philox4x32([i, has("keyed") ? key[image]! : image, stream, NOISE], [seed[0]!, seed[1]!]).map(toUniform) as [number, number, number, number];
+          const [p, q, r, s] = philox4x32([i, has("keyed") ? key[first + image]! : first + image, stream, NOISE], [seed[0]!, seed[1]!]).map(toUniform) as [number, number, number, number];
           const drawn = round(round(round(p + q) + round(r + s)) - 2);
           value = round(value + round(round(noise * round(Math.sqrt(3))) * drawn));
         }
@@ -48,7 +50,6 @@ export const adjust = defineKernel({
     "batch of patches": { numbers: { b: 16, n: 16384, stream: 1 }, bench: true },
   },
   free: { b: 1, n: 1 },
-  // Without keys, noise goes by an image's place in the batch.
-  split: splitAlong("b", { when: (_, flags) => flags.has("keyed") }),
+  split: splitAlong("b", { whole: ["setting", "key"], numbers: (_, from) => ({ first: from }) }),
   gradient: { none: "works on data" },
 });

@@ -6,14 +6,14 @@
 alias Elem = f32;
 //#end
 //#use border
-struct Uniforms { origin: vec3u, b: u32, ih: u32, iw: u32, oh: u32, ow: u32, c: u32, outside: f32 }
+struct Uniforms { origin: vec3u, b: u32, ih: u32, iw: u32, oh: u32, ow: u32, c: u32, first: u32, skip: u32, outside: f32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> x: array<Elem>;               // [b, ih, iw, c]
 @group(0) @binding(2) var<storage, read> matrix: array<f32>;           // [b, 6]
 @group(0) @binding(3) var<storage, read_write> y: array<Elem>;         // [b, oh, ow, c]
 
 fn pixel(image: u32, row: i32, column: i32, channel: u32) -> f32 {
-  let value = f32(x[((image * u.ih + mirrored(row, u.ih)) * u.iw + mirrored(column, u.iw)) * u.c + channel]);
+  let value = f32(x[u.skip + ((image * u.ih + mirrored(row, u.ih)) * u.iw + mirrored(column, u.iw)) * u.c + channel]);
   //#if fill
   if (row < 0 || column < 0 || row >= i32(u.ih) || column >= i32(u.iw)) { return u.outside; }
   //#endif
@@ -29,7 +29,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   if (column >= u.ow || row >= u.oh) { return; }
   let dx = f32(column) + 0.5 - 0.5 * f32(u.ow);
   let dy = f32(row) + 0.5 - 0.5 * f32(u.oh);
-  let m = 6u * image;
+  let m = 6u * (u.first + image);
   // In pixel indices: the centre of pixel 0 lies half a pixel inside.
   let px = (matrix[m] * dx + matrix[m + 1u] * dy) + (matrix[m + 2u] + 0.5 * f32(u.iw) - 0.5);
   let py = (matrix[m + 3u] * dx + matrix[m + 4u] * dy) + (matrix[m + 5u] + 0.5 * f32(u.ih) - 0.5);

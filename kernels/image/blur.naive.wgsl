@@ -4,7 +4,7 @@
 alias Elem = f32;
 //#end
 //#use border
-struct Uniforms { origin: vec3u, b: u32, h: u32, w: u32, c: u32, reach: u32 }
+struct Uniforms { origin: vec3u, b: u32, h: u32, w: u32, c: u32, reach: u32, first: u32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> x: array<Elem>;               // [b, h, w, c]
 @group(0) @binding(2) var<storage, read> sigma: array<f32>;            // [b]
@@ -23,7 +23,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   let row = wg.y * 8u + local.y;
   let image = wg.z;
   if (column >= u.w || row >= u.h) { return; }
-  let s = sigma[image];
+  let s = sigma[u.first + image];
   let rate = select(0.0, 0.5 / (s * s), s > 0.0);
   let reach = select(0, i32(min(f32(u.reach), ceil(3.0 * s))), s > 0.0);
   for (var channel = 0u; channel < u.c; channel++) {

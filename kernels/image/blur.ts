@@ -9,7 +9,9 @@ import { mirrored } from "./border.ts";
 export const blur = defineKernel({
   name: "blur",
   doc: "Gaussian blur along rows, or with `vertical` along columns, with σ of each image, cut at min(reach, ⌈3σ⌉) and normalised; mirrored beyond the edges; σ = 0 copies.",
-  dims: ["b", "h", "w", "c", "reach"],
+  // `first` images of the batch come before those of x.
+  dims: ["b", "h", "w", "c", "reach", "first"],
+  derive: () => ({ first: 0 }),
   flags: ["vertical"],
   args: { x: read("b", "h", "w", "c"), sigma: as("f32", read("b")), y: write("b", "h", "w", "c") },
   libraries,
@@ -18,9 +20,9 @@ export const blur = defineKernel({
   // |k²/2σ²| is at most 4.5 at 3σ, and less than 8 one step further.
   builtins: { exp: 8, division: 2 },
   inputs: { sigma: (random, index) => (index === 0 ? 0 : 0.3 + 1.5 * random()) },
-  reference({ x, sigma, y }, { b, h, w, c, reach }, { round, has }) {
+  reference({ x, sigma, y }, { b, h, w, c, reach, first }, { round, has }) {
     for (let image = 0; image < b; image++) {
-      const s = sigma[image]!;
+      const s = sigma[first + image]!;
       const rate = s > 0 ? round(0.5 / round(s * s)) : 0;
       // Where the blur ends is decided in f32, as on the device.
       const last = s > 0 ? Math.min(reach, Math.ceil(Math.fround(3 * s))) : 0;
@@ -46,6 +48,6 @@ export const blur = defineKernel({
     "batch of patches": { numbers: { b: 16, h: 128, w: 128, c: 1, reach: 12 }, bench: true },
   },
   free: { b: 1, h: 1, w: 1, c: 1 },
-  split: splitAlong("b"),
+  split: splitAlong("b", { whole: ["sigma"], numbers: (_, from) => ({ first: from }) }),
   gradient: { none: "works on data" },
 });

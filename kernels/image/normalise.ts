@@ -7,15 +7,17 @@ import naive from "./normalise.naive.wgsl?raw";
 export const normalise = defineKernel({
   name: "normalise",
   doc: "y = (x − mean) · inverse, with the two numbers given, or with `each` those of every image.",
-  dims: ["b", "n"],
+  // `first` images of the batch come before those of x.
+  dims: ["b", "n", "first"],
   scalars: ["mean", "inverse"],
   flags: ["each"],
+  derive: () => ({ first: 0 }),
   args: { x: read("b", "n"), moments: when("each", as("f32", read("b", 2))), y: write("b", "n") },
   variants: { naive: { source: naive, grid: ({ b, n }) => [ceilDiv(n, 64), b, 1] } },
   flops: ({ b, n }) => 2 * b * n,
-  reference({ x, moments, y }, { b, n, mean, inverse }, { round, has }) {
+  reference({ x, moments, y }, { b, n, first, mean, inverse }, { round, has }) {
     for (let image = 0; image < b; image++) {
-      const [m, r] = has("each") ? [moments[2 * image]!, moments[2 * image + 1]!] : [Math.fround(mean), Math.fround(inverse)];
+      const [m, r] = has("each") ? [moments[2 * (first + image)]!, moments[2 * (first + image) + 1]!] : [Math.fround(mean), Math.fround(inverse)];
       for (let i = 0; i < n; i++) y[image * n + i] = round(round(x[image * n + i]! - m) * r);
     }
   },
@@ -25,6 +27,6 @@ export const normalise = defineKernel({
     "batch of patches": { numbers: { b: 16, n: 16384, mean: 0.4, inverse: 3 }, bench: true },
   },
   free: { b: 1, n: 1 },
-  split: splitAlong("b"),
+  split: splitAlong("b", { whole: ["moments"], numbers: (_, from) => ({ first: from }) }),
   gradient: { none: "works on data" },
 });

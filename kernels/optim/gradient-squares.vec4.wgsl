@@ -19,19 +19,21 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
   let p = (group.x + u.origin.x) * 64u + t;
   if (p >= u.parts) { return; }
   let scale = hyper[GRADIENT_SCALE] / select(1.0, control[LOSS_SCALE], control[LOSS_SCALE] > 0.0);
-  var sums = vec4f(0.0);
-  var bad = vec4u(0u);
+  var sum = 0.0;
+  var bad = 0u;
   if (u.first > 0u) {
-    sums.x = squares[p];
-    bad.x = broken[p];
+    sum = squares[p];
+    bad = broken[p];
   }
   for (var i = p; i < u.n / 4u; i += u.parts) {
     let g = gradients[i];
     let isBad = (bitcast<vec4u>(g) & vec4u(0x7f800000u)) == vec4u(0x7f800000u);
-    bad += select(vec4u(0u), vec4u(1u), isBad);
+    let bads = select(vec4u(0u), vec4u(1u), isBad);
+    bad += (bads.x + bads.y) + (bads.z + bads.w);
     let scaled = select(g, vec4f(0.0), isBad) * scale;
-    sums += scaled * scaled;
+    let four = scaled * scaled;
+    sum += (four.x + four.y) + (four.z + four.w);
   }
-  squares[p] = (sums.x + sums.y) + (sums.z + sums.w);
-  broken[p] = (bad.x + bad.y) + (bad.z + bad.w);
+  squares[p] = sum;
+  broken[p] = bad;
 }

@@ -1,6 +1,6 @@
 // The descriptor of joining tensors side by side.
 import { ceilDiv, defineKernel, read, when, write } from "../../src/kernel/define.ts";
-import { splitAlong } from "../../src/kernel/split.ts";
+import { cutEvenly, type Launch, splitAlong, splitBy } from "../../src/kernel/split.ts";
 import naive from "./concat.naive.wgsl?raw";
 import vector from "./concat.vector.wgsl?raw";
 
@@ -40,11 +40,30 @@ export const concat = defineKernel({
   cases: {
     two: { numbers: { outer: 5, w0: 3, w1: 7, w2: 0, w3: 0 } },
     "two in vectors": { numbers: { outer: 3, w0: 8, w1: 36, w2: 0, w3: 0 } },
+    "one row": { numbers: { outer: 1, w0: 40, w1: 24, w2: 0, w3: 0 } },
     three: { numbers: { outer: 4, w0: 1, w1: 2, w2: 5, w3: 0 }, flags: ["three"] },
     four: { numbers: { outer: 4, w0: 4, w1: 12, w2: 8, w3: 4 }, flags: ["three", "four"] },
     "class token": { numbers: { outer: 4, w0: 384, w1: 196 * 384, w2: 0, w3: 0 }, bench: true },
   },
   free: { outer: 1, w0: 1, w1: 1 },
-  split: splitAlong("outer"),
+  // One row is a stretch of each tensor after the other; those that a launch takes nothing of are there in name.
+  split: splitBy(splitAlong("outer"), (numbers, _, room) => {
+    if (numbers["outer"] !== 1) return undefined;
+    let before = 0;
+    const launches: Launch[] = [];
+    for (const i of [0, 1, 2, 3]) {
+      const width = numbers[`w${i}`]!;
+      if (width === 0) continue;
+      const pieces = cutEvenly(width, Math.min(room.most(`x${i}`), room.most("y")), room.step("y"));
+      if (!pieces || before % room.step("y")) return undefined;
+      for (const [from, to] of pieces)
+        launches.push({
+          numbers: { ...numbers, w0: 0, w1: 0, w2: 0, w3: 0, [`w${i}`]: to - from, width: to - from },
+          windows: { ...Object.fromEntries([0, 1, 2, 3].filter((j) => room.args[`x${j}`]).map((j) => [`x${j}`, { first: 0, count: Math.min(numbers[`w${j}`]!, room.step("y")) }])), [`x${i}`]: { first: from, count: to - from }, y: { first: before + from, count: to - from } },
+        });
+      before += width;
+    }
+    return launches;
+  }),
   gradient: "op",
 });

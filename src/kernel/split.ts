@@ -45,6 +45,8 @@ export function splitBy(...ways: readonly Split[]): Split {
 export interface AlongOptions {
   /** Dims that mean the same as the one that is cut, where they have the same size: they are cut with it. */
   readonly also?: readonly string[];
+  /** Arguments with the dim that every launch sees whole: small ones, whose windows could not begin where they should. */
+  readonly whole?: readonly string[];
   /** Whether the flags and numbers allow it. */
   readonly when?: (numbers: Numbers, flags: ReadonlySet<string>) => boolean;
   /** Cuts lie at multiples of it. */
@@ -54,7 +56,7 @@ export interface AlongOptions {
 }
 
 /** Cuts one dim: arguments with it as their first extent above 1 are seen in windows, those without it whole. */
-export function splitAlong(dim: string, { also = [], when, step, numbers: more }: AlongOptions = {}): Split {
+export function splitAlong(dim: string, { also = [], whole = [], when, step, numbers: more }: AlongOptions = {}): Split {
   return (numbers, flags, room) => {
     const size = numbers[dim]!;
     if (when && !when(numbers, flags)) return undefined;
@@ -62,7 +64,7 @@ export function splitAlong(dim: string, { also = [], when, step, numbers: more }
     const extent = (letter: string | number) => (typeof letter === "number" ? letter : numbers[letter]!);
     const strides: [name: string, stride: number][] = [];
     for (const [name, { shape }] of Object.entries(room.args)) {
-      const at = shape.findIndex((letter) => typeof letter === "string" && cut.has(letter));
+      const at = whole.includes(name) ? -1 : shape.findIndex((letter) => typeof letter === "string" && cut.has(letter));
       const stride = shape.slice(at + 1).reduce<number>((product, letter) => product * extent(letter), 1);
       if (at < 0 && stride > room.most(name)) return undefined;
       if (at < 0) continue;

@@ -1,12 +1,13 @@
 // Memory of training: what a dry run says is what the engine's ledger counts, a budget is kept to the same bits, and one that is too small is refused with the least.
 import { describe, expect, test } from "vitest";
 import { createDryEngine } from "../../src/engine/dry.ts";
+import type { Engine } from "../../src/engine/engine.ts";
 import { UserError } from "../../src/errors.ts";
 import { resolveConfig, type TrainConfig } from "../../src/model/config.ts";
 import { planTraining, type DryRun } from "../../src/model/dry-run.ts";
 import { fitBatch } from "../../src/model/fit.ts";
 import { checkMemorySize, parseMemorySize } from "../../src/model/memory-size.ts";
-import { buildTrainingStep } from "../../src/model/training.ts";
+import { buildTrainingStep, type TrainingStep } from "../../src/model/training.ts";
 import { drawBatch, withoutData } from "../../src/profile/subjects.ts";
 import { useEngine } from "../support/engine.ts";
 
@@ -46,18 +47,20 @@ describe("on a device", () => {
   const configure = (settings: Record<string, unknown>): TrainConfig => withoutData(resolveConfig({ "batch.groups": 3, "batch.groupSize": 4, "augment.noise": 0.2, steps: 4, ...settings }));
 
   /** Two steps: weights, moments and statistics after them, and what the ledger counted. */
-  async function takeSteps(config: TrainConfig) {
+  async function takeSteps(config: TrainConfig, binding?: number) {
     const before = engine().device.ledger().live;
-    const step = await buildTrainingStep(engine(), config);
+    const narrow: Engine = { ...engine(), plan: (build, inputs, options) => engine().plan(build, inputs, { ...options, ...(binding ? { binding } : {}) }) };
+    const step = await buildTrainingStep(narrow, config);
     try {
       for (let i = 0; i < 2; i++) await step.run(drawBatch(config), i);
       const { live } = engine().device.ledger();
       const counted = Object.fromEntries(PURPOSES.map((purpose) => [purpose, (live[purpose] ?? 0) - (before[purpose] ?? 0)]));
-      return { kept: await step.snapshot(), counted, again: step.statistics.reports.find(({ pass }) => pass === "recomputation")?.changes ?? [] };
+      return { kept: await step.snapshot(), counted, again: changesOf(step, "recomputation"), windows: changesOf(step, "windows") };
     } finally {
       step.dispose();
     }
   }
+  const changesOf = ({ statistics }: TrainingStep, name: string) => statistics.reports.find(({ pass }) => pass === name)?.changes ?? [];
   const PURPOSES = ["state", "activations", "inputs", "constants", "uniforms", "readback", "check"] as const;
   const asLedger = ({ memory }: DryRun) => ({
     state: memory.weights + memory.gradients + memory.optimizer + memory.features,
@@ -69,7 +72,9 @@ describe("on a device", () => {
     check: 0,
   });
 
-  test.each([{ preset: "tiny" }, { preset: "vit-tiny" }])("$preset: a dry run counts what steps take, and a budget changes their memory alone", async ({ preset }) => {
+  // A binding that holds neither the activations of tiny's batch nor all of its parameters.
+  const CASES: readonly { preset: string; binding?: number }[] = [{ preset: "tiny", binding: 256 * 1024 }, { preset: "vit-tiny" }];
+  test.each(CASES)("$preset: a dry run counts what steps take; budgets and bindings change their memory alone", async ({ preset, binding }) => {
     const config = configure({ preset });
     const before = engine().device.ledger();
     const planned = await planTraining(engine(), config);
@@ -92,6 +97,12 @@ describe("on a device", () => {
     expect(kept.again.length).toBe(planTight.recomputed.length);
     expect(kept.again.length).toBeGreaterThan(0);
     expect(kept.kept).toEqual(free.kept);
+
+    if (binding === undefined) return;
+    const narrow = await takeSteps(tight, binding);
+    expect(narrow.windows.length).toBeGreaterThan(10);
+    expect({ ...narrow.counted, uniforms: 0 }).toEqual({ ...kept.counted, uniforms: 0 });
+    expect(narrow.kept).toEqual(free.kept);
   });
 
   test("a step in micro-batches is counted and kept within a budget alike", async () => {
