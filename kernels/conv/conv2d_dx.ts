@@ -131,6 +131,7 @@ export const conv2dDx = defineKernel({
   cases: {
     ...RAGGED_PROBLEMS,
     residual: { numbers: convProblem({ image: [7, 6], filter: [3, 3], channels: [8, 12], stride: [2, 1], padding: 1 }), flags: ["residual"] },
+    "three channels, residual": { numbers: convProblem({ image: [13, 11], filter: [7, 5], channels: [3, 16], stride: [3, 2], padding: [3, 2, 0, 4] }), flags: ["residual"] },
     "depthwise residual": { numbers: convProblem({ image: [7, 6], filter: [3, 3], channels: [1, 1], groups: 8, stride: [2, 1], padding: 1 }), flags: ["residual"] },
     "several tiles": { numbers: convProblem({ b: 2, image: [9, 11], filter: [3, 3], channels: [68, 20], padding: 1 }) },
     "eights in groups and a rest, residual": { numbers: convProblem({ b: 2, image: [9, 17], filter: [3, 2], channels: [40, 24], groups: 2, stride: [2, 1], dilation: [1, 2], padding: 1 }), flags: ["residual"] },
