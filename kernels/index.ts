@@ -16,6 +16,7 @@ export { normalise } from "./image/normalise.ts";
 export { anchorMeans } from "./loss/anchor-means.ts";
 export { anchorSums } from "./loss/anchor-sums.ts";
 export { spatialNceDz } from "./loss/spatial-nce-dz.ts";
+export { spatialNceMerge } from "./loss/spatial-nce-merge.ts";
 export { spatialNce } from "./loss/spatial-nce.ts";
 export { unitRowsDx } from "./loss/unit-rows-dx.ts";
 export { unitRows } from "./loss/unit-rows.ts";

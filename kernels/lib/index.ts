@@ -12,6 +12,9 @@ import foursBlock from "./fours-block.wgsl?raw";
 import heads from "./heads.wgsl?raw";
 import madd from "./madd.wgsl?raw";
 import ncePair from "./nce-pair.wgsl?raw";
+import nceRow from "./nce-row.wgsl?raw";
+import nceStore from "./nce-store.wgsl?raw";
+import nceTile from "./nce-tile.wgsl?raw";
 import optim from "./optim.wgsl?raw";
 import optimDecide from "./optim-decide.wgsl?raw";
 import pixel from "./pixel.wgsl?raw";
@@ -25,7 +28,7 @@ import slide from "./slide.wgsl?raw";
 import tile from "./tile.wgsl?raw";
 import total from "./total.wgsl?raw";
 
-export const libraries: Readonly<Record<string, string>> = { activation, block, border, eight, fours, foursBlock, heads, madd, matrix, matrixHeads, matrixTile, pixel, rows, tile, total, ncePair, noLabel, optim, optimDecide, online, rng, share, slide, window };
+export const libraries: Readonly<Record<string, string>> = { activation, block, border, eight, fours, foursBlock, heads, madd, matrix, matrixHeads, matrixTile, pixel, rows, tile, total, ncePair, nceRow, nceStore, nceTile, noLabel, optim, optimDecide, online, rng, share, slide, window };
 
 /** In place of `libraries.matrix`, for variants that stand in for those with subgroup matrices: the same functions in plain WGSL. */
 export const emulatedMatrix: Readonly<Record<string, string>> = { matrix: matrixEmulated };

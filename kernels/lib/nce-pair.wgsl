@@ -3,6 +3,14 @@
 // The template that uses this declares the scalars reach2, rate, near2, far2 and the bindings position, space, view.
 // keep: whether the pair is in the row's denominator. mass: K of the pair, 0 where it is no positive. logMass: log K.
 
+//#use nceRow
+
+// The columns of part `part`: a share of all that is a multiple of 64; the last may have none.
+fn columnsOf(part: u32) -> vec2u {
+  let share = (u.n + 64u * u.splits - 1u) / (64u * u.splits) * 64u;
+  return vec2u(part * share, min((part + 1u) * share, u.n));
+}
+
 struct Place { x: f32, y: f32, z: f32, space: i32, view: u32 }
 struct Pair { keep: bool, mass: f32, logMass: f32 }
 
@@ -77,11 +85,6 @@ fn pairsOf(i: u32, a: Place, j: u32, b: Places, n: u32) -> Pairs {
   return pairs;
 }
 
-// A row's running sums: log-sum-exp as its largest exponent and the sum relative to it, the mass, and the sums that mass weighs.
-struct Row { top: f32, total: f32, mass: f32, pull: f32, spread: f32 }
-// Stands for minus infinity, which WGSL may assume absent: far below any similarity.
-const NOTHING = -1e30;
-
 fn foldPairs(row: Row, s: vec4f, pairs: Pairs) -> Row {
   let shown = select(vec4f(NOTHING), s, pairs.keep);
   let top = max(row.top, max(max(shown.x, shown.y), max(shown.z, shown.w)));
@@ -91,23 +94,12 @@ fn foldPairs(row: Row, s: vec4f, pairs: Pairs) -> Row {
   return Row(top, total, row.mass + ((m.x + m.y) + (m.z + m.w)), row.pull + dot(m, s), row.spread + dot(m, pairs.logMass));
 }
 
-fn joinRows(a: Row, b: Row) -> Row {
-  let top = max(a.top, b.top);
-  let total = a.total * exp(a.top - top) + b.total * exp(b.top - top);
-  return Row(top, total, a.mass + b.mass, a.pull + b.pull, a.spread + b.spread);
-}
-
-// log-sum-exp, mass, loss and entropy of a row; a row with no other sample has log-sum-exp 0, one without mass loss 0.
-fn finishRow(row: Row) -> vec4f {
-  let lse = select(0.0, row.top + log(max(row.total, 1e-37)), row.total > 0.0);
-  let anchor = row.mass > 0.0;
-  let mass = select(1.0, row.mass, anchor);
-  return vec4f(lse, row.mass, select(0.0, lse - row.pull / mass, anchor), select(0.0, log(mass) - row.spread / mass, anchor));
-}
-
 // (p_ij - q_ij) of row i and (p_ji - q_ji) of row j, anchors without mass left out: what the gradient weighs z_j with.
-fn weightsOf(s: vec4f, pairs: Pairs, lse: f32, mass: f32, lses: vec4f, masses: vec4f) -> vec4f {
-  let own = (exp(s - lse) - pairs.mass / max(mass, 1e-30)) * select(0.0, 1.0, mass > 0.0);
-  let other = select(vec4f(0.0), exp(s - lses) - pairs.mass / max(masses, vec4f(1e-30)), masses > vec4f(0.0));
+// `inverse` and `inverses` are 1 / mass, and 0 without mass.
+fn weightsOf(s: vec4f, pairs: Pairs, lse: f32, inverse: f32, lses: vec4f, inverses: vec4f) -> vec4f {
+  let own = select(vec4f(0.0), exp(s - lse) - pairs.mass * inverse, vec4<bool>(inverse > 0.0));
+  let other = select(vec4f(0.0), exp(s - lses) - pairs.mass * inverses, inverses > vec4f(0.0));
   return select(vec4f(0.0), own + other, pairs.keep);
 }
+fn inverseOf(mass: f32) -> f32 { return select(0.0, 1.0 / max(mass, 1e-30), mass > 0.0); }
+fn inversesOf(masses: vec4f) -> vec4f { return select(vec4f(0.0), 1.0 / max(masses, vec4f(1e-30)), masses > vec4f(0.0)); }

@@ -1,14 +1,25 @@
 // What the SpatialNCE kernels share: sizes, flags, test inputs, and the pair of two samples in plain loops.
-import type { ReferenceContext } from "../../src/kernel/define.ts";
+import { ceilDiv, type ReferenceContext } from "../../src/kernel/define.ts";
 
-/** `d` is the width of an embedding, `n` the samples. */
-export const NCE_DIMS = ["n", "d"] as const;
+/** `d` is the width of an embedding, `n` the samples; the columns of the n × n pairs are taken in so many parts, side by side. */
+export const NCE_DIMS = ["n", "d", "splits"] as const;
 /** 1/τ; the largest d² with mass; 1/(2σ²); the open interval of d² that is left out. */
 export const NCE_SCALARS = ["invTau", "reach2", "rate", "near2", "far2"] as const;
 /** `views` takes mass from equal view ids, `distance` from positions: one of the two is on, or mass comes from lists. */
 export const NCE_FLAGS = ["views", "distance", "gaussian", "band", "ignoreSpaces"] as const;
 
 type Flag = (typeof NCE_FLAGS)[number];
+
+/** One part unless said. */
+export function deriveSplits({ splits = 1 }: { readonly splits?: number }): { splits: number } {
+  return { splits };
+}
+
+/** Columns of a part, but for the last ones. */
+export function shareOf({ n, splits }: { readonly n: number; readonly splits: number }): number {
+  return 64 * ceilDiv(n, 64 * splits);
+}
+
 type NceNumbers = Readonly<Record<(typeof NCE_DIMS)[number] | (typeof NCE_SCALARS)[number], number>>;
 
 export interface NcePlaces {
@@ -68,7 +79,7 @@ export const NCE_CASES = {
   "gaussian, band, other spaces ignored": { numbers: { n: 36, d: 20, ...base }, flags: ["distance", "gaussian", "band", "ignoreSpaces"] },
   "three rows over": { numbers: { n: 43, d: 8, ...base }, flags: ["distance"] },
   "odd width": { numbers: { n: 19, d: 7, ...base }, flags: ["distance"] },
-  "wide": { numbers: { n: 150, d: 132, ...base }, flags: ["distance"] },
+  "wide": { numbers: { n: 150, d: 196, ...base }, flags: ["distance", "gaussian", "band", "ignoreSpaces"] },
   "one": { numbers: { n: 1, d: 4, ...base }, flags: ["distance"] },
   "nothing near": { numbers: { n: 9, d: 4, ...base, reach2: 0 }, flags: ["distance"] },
   "512 × 128 views": { numbers: { n: 512, d: 128, ...base }, flags: ["views"], bench: true },

@@ -13,7 +13,7 @@ const ROWS = 4u;
 //#end
 //#use ncePair
 alias Elem4 = vec4<Elem>;
-struct Uniforms { origin: vec3u, n: u32, d: u32, invTau: f32, reach2: f32, rate: f32, near2: f32, far2: f32 }
+struct Uniforms { origin: vec3u, n: u32, d: u32, splits: u32, invTau: f32, reach2: f32, rate: f32, near2: f32, far2: f32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> z: array<Elem4>;               // [n, d]
 @group(0) @binding(2) var<storage, read> position: array<f32>;         // [n, 3] //#if distance
@@ -21,7 +21,7 @@ struct Uniforms { origin: vec3u, n: u32, d: u32, invTau: f32, reach2: f32, rate:
 @group(0) @binding(4) var<storage, read> view: array<u32>;             // [n] //#if views
 @group(0) @binding(5) var<storage, read> lse: array<f32>;              // [n]
 @group(0) @binding(6) var<storage, read> mass: array<f32>;             // [n]
-@group(0) @binding(7) var<storage, read_write> dz: array<Elem4>;        // [n, d]
+@group(0) @binding(7) var<storage, read_write> dz: array<Elem4>;        // [splits, n, d]
 const_assert ROWS == 4u;
 const_assert WIDTH == 4u || WIDTH == 8u;
 // On eight lanes columns 4 to 7 lie in the later lanes of the one load; on four, in a second load, from lane 0 on.
@@ -30,20 +30,31 @@ const SECOND = select(4u, 0u, HALF);
 
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-  let first = ((group.x + u.origin.x) * WIDTH + lane) * ROWS;
+  let wg = group + u.origin;
+  let first = (wg.x * WIDTH + lane) * ROWS;
   let last = u.n - 1u;
   let width = u.d / 4u;
   let i = vec4u(first, first + 1u, first + 2u, first + 3u);
   let rows = min(i, vec4u(last));                                      // a row past the end is computed, so that all lanes serve, but not stored
   let a = rows * width;
+  let to = a + wg.z * u.n * width;
   let stored = i <= vec4u(last);
   let here0 = placeOf(rows.x);
   let here1 = placeOf(rows.y);
   let here2 = placeOf(rows.z);
   let here3 = placeOf(rows.w);
   let lseOwn = vec4f(lse[rows.x], lse[rows.y], lse[rows.z], lse[rows.w]);
-  let massOwn = vec4f(mass[rows.x], mass[rows.y], mass[rows.z], mass[rows.w]);
-  for (var j = 0u; j < u.n; j += 8u) {
+  let inverseOwn = inversesOf(vec4f(mass[rows.x], mass[rows.y], mass[rows.z], mass[rows.w]));
+  let range = columnsOf(wg.z);
+  if (range.x >= range.y) {                                            // a part without columns
+    for (var k = 0u; k < width; k++) {
+      if (stored.x) { dz[to.x + k] = Elem4(0.0); }
+      if (stored.y) { dz[to.y + k] = Elem4(0.0); }
+      if (stored.z) { dz[to.z + k] = Elem4(0.0); }
+      if (stored.w) { dz[to.w + k] = Elem4(0.0); }
+    }
+  }
+  for (var j = range.x; j < range.y; j += 8u) {
     let mine = min(vec2u(j + lane, j + lane + 4u), vec2u(last)) * width;
     var s0 = vec4f(0.0);
     var t0 = vec4f(0.0);
@@ -83,18 +94,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     let there = placesOf(left);
     let beyond = placesOf(right);
     let lses = vec4f(lse[left.x], lse[left.y], lse[left.z], lse[left.w]);
-    let masses = vec4f(mass[left.x], mass[left.y], mass[left.z], mass[left.w]);
+    let inverses = inversesOf(vec4f(mass[left.x], mass[left.y], mass[left.z], mass[left.w]));
     let lses2 = vec4f(lse[right.x], lse[right.y], lse[right.z], lse[right.w]);
-    let masses2 = vec4f(mass[right.x], mass[right.y], mass[right.z], mass[right.w]);
-    let w0 = u.invTau * weightsOf(s0 * u.invTau, pairsOf(i.x, here0, j, there, u.n), lseOwn.x, massOwn.x, lses, masses);
-    let x0 = u.invTau * weightsOf(t0 * u.invTau, pairsOf(i.x, here0, j + 4u, beyond, u.n), lseOwn.x, massOwn.x, lses2, masses2);
-    let w1 = u.invTau * weightsOf(s1 * u.invTau, pairsOf(i.y, here1, j, there, u.n), lseOwn.y, massOwn.y, lses, masses);
-    let x1 = u.invTau * weightsOf(t1 * u.invTau, pairsOf(i.y, here1, j + 4u, beyond, u.n), lseOwn.y, massOwn.y, lses2, masses2);
-    let w2 = u.invTau * weightsOf(s2 * u.invTau, pairsOf(i.z, here2, j, there, u.n), lseOwn.z, massOwn.z, lses, masses);
-    let x2 = u.invTau * weightsOf(t2 * u.invTau, pairsOf(i.z, here2, j + 4u, beyond, u.n), lseOwn.z, massOwn.z, lses2, masses2);
-    let w3 = u.invTau * weightsOf(s3 * u.invTau, pairsOf(i.w, here3, j, there, u.n), lseOwn.w, massOwn.w, lses, masses);
-    let x3 = u.invTau * weightsOf(t3 * u.invTau, pairsOf(i.w, here3, j + 4u, beyond, u.n), lseOwn.w, massOwn.w, lses2, masses2);
-    let begun = j > 0u;                                                // the first columns write dz, the others add to it
+    let inverses2 = inversesOf(vec4f(mass[right.x], mass[right.y], mass[right.z], mass[right.w]));
+    let w0 = u.invTau * weightsOf(s0 * u.invTau, pairsOf(i.x, here0, j, there, u.n), lseOwn.x, inverseOwn.x, lses, inverses);
+    let x0 = u.invTau * weightsOf(t0 * u.invTau, pairsOf(i.x, here0, j + 4u, beyond, u.n), lseOwn.x, inverseOwn.x, lses2, inverses2);
+    let w1 = u.invTau * weightsOf(s1 * u.invTau, pairsOf(i.y, here1, j, there, u.n), lseOwn.y, inverseOwn.y, lses, inverses);
+    let x1 = u.invTau * weightsOf(t1 * u.invTau, pairsOf(i.y, here1, j + 4u, beyond, u.n), lseOwn.y, inverseOwn.y, lses2, inverses2);
+    let w2 = u.invTau * weightsOf(s2 * u.invTau, pairsOf(i.z, here2, j, there, u.n), lseOwn.z, inverseOwn.z, lses, inverses);
+    let x2 = u.invTau * weightsOf(t2 * u.invTau, pairsOf(i.z, here2, j + 4u, beyond, u.n), lseOwn.z, inverseOwn.z, lses2, inverses2);
+    let w3 = u.invTau * weightsOf(s3 * u.invTau, pairsOf(i.w, here3, j, there, u.n), lseOwn.w, inverseOwn.w, lses, inverses);
+    let x3 = u.invTau * weightsOf(t3 * u.invTau, pairsOf(i.w, here3, j + 4u, beyond, u.n), lseOwn.w, inverseOwn.w, lses2, inverses2);
+    let begun = j > range.x;                                                // the first columns write dz, the others add to it
     for (var k = 0u; k < width; k++) {
       let v = vec4f(z[mine.x + k]);
       var v2 = v;
@@ -109,19 +120,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
       let b7 = subgroupBroadcast(v2, SECOND + 3u);
       if (stored.x) {
         let sum = w0.x * b0 + w0.y * b1 + w0.z * b2 + w0.w * b3 + x0.x * b4 + x0.y * b5 + x0.z * b6 + x0.w * b7;
-        dz[a.x + k] = Elem4(select(vec4f(0.0), vec4f(dz[a.x + k]), begun) + sum);
+        dz[to.x + k] = Elem4(select(vec4f(0.0), vec4f(dz[to.x + k]), begun) + sum);
       }
       if (stored.y) {
         let sum = w1.x * b0 + w1.y * b1 + w1.z * b2 + w1.w * b3 + x1.x * b4 + x1.y * b5 + x1.z * b6 + x1.w * b7;
-        dz[a.y + k] = Elem4(select(vec4f(0.0), vec4f(dz[a.y + k]), begun) + sum);
+        dz[to.y + k] = Elem4(select(vec4f(0.0), vec4f(dz[to.y + k]), begun) + sum);
       }
       if (stored.z) {
         let sum = w2.x * b0 + w2.y * b1 + w2.z * b2 + w2.w * b3 + x2.x * b4 + x2.y * b5 + x2.z * b6 + x2.w * b7;
-        dz[a.z + k] = Elem4(select(vec4f(0.0), vec4f(dz[a.z + k]), begun) + sum);
+        dz[to.z + k] = Elem4(select(vec4f(0.0), vec4f(dz[to.z + k]), begun) + sum);
       }
       if (stored.w) {
         let sum = w3.x * b0 + w3.y * b1 + w3.z * b2 + w3.w * b3 + x3.x * b4 + x3.y * b5 + x3.z * b6 + x3.w * b7;
-        dz[a.w + k] = Elem4(select(vec4f(0.0), vec4f(dz[a.w + k]), begun) + sum);
+        dz[to.w + k] = Elem4(select(vec4f(0.0), vec4f(dz[to.w + k]), begun) + sum);
       }
     }
   }

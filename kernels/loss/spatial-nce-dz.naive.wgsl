@@ -4,7 +4,7 @@
 alias Elem = f32;
 //#end
 //#use ncePair
-struct Uniforms { origin: vec3u, n: u32, d: u32, invTau: f32, reach2: f32, rate: f32, near2: f32, far2: f32 }
+struct Uniforms { origin: vec3u, n: u32, d: u32, splits: u32, invTau: f32, reach2: f32, rate: f32, near2: f32, far2: f32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> z: array<Elem>;                // [n, d]
 @group(0) @binding(2) var<storage, read> position: array<f32>;         // [n, 3] //#if distance
@@ -12,15 +12,18 @@ struct Uniforms { origin: vec3u, n: u32, d: u32, invTau: f32, reach2: f32, rate:
 @group(0) @binding(4) var<storage, read> view: array<u32>;             // [n] //#if views
 @group(0) @binding(5) var<storage, read> lse: array<f32>;              // [n]
 @group(0) @binding(6) var<storage, read> mass: array<f32>;             // [n]
-@group(0) @binding(7) var<storage, read_write> dz: array<Elem>;         // [n, d]
+@group(0) @binding(7) var<storage, read_write> dz: array<Elem>;         // [splits, n, d]
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t: u32) {
-  let i = (group.x + u.origin.x) * 64u + t;
+  let wg = group + u.origin;
+  let i = wg.x * 64u + t;
   if (i >= u.n) { return; }
   let here = placeOf(i);
-  for (var k = 0u; k < u.d; k++) { dz[i * u.d + k] = Elem(0.0); }
-  for (var j = 0u; j < u.n; j++) {
+  let columns = columnsOf(wg.z);
+  let to = (wg.z * u.n + i) * u.d;
+  for (var k = 0u; k < u.d; k++) { dz[to + k] = Elem(0.0); }
+  for (var j = columns.x; j < columns.y; j++) {
     let pair = pairOf(here, placeOf(j));
     if (j == i || !pair.keep) { continue; }
     var sum = 0.0;
@@ -29,6 +32,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
     var weight = 0.0;
     if (mass[i] > 0.0) { weight += exp(s - lse[i]) - pair.mass / mass[i]; }
     if (mass[j] > 0.0) { weight += exp(s - lse[j]) - pair.mass / mass[j]; }
-    for (var k = 0u; k < u.d; k++) { dz[i * u.d + k] += Elem(u.invTau * weight * f32(z[j * u.d + k])); }
+    for (var k = 0u; k < u.d; k++) { dz[to + k] += Elem(u.invTau * weight * f32(z[j * u.d + k])); }
   }
 }

@@ -10,7 +10,7 @@ const ROWS = 4u;
 //#end
 //#use ncePair
 alias Elem4 = vec4<Elem>;
-struct Uniforms { origin: vec3u, n: u32, d: u32, invTau: f32, reach2: f32, rate: f32, near2: f32, far2: f32 }
+struct Uniforms { origin: vec3u, n: u32, d: u32, splits: u32, invTau: f32, reach2: f32, rate: f32, near2: f32, far2: f32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> z: array<Elem4>;               // [n, d]
 @group(0) @binding(2) var<storage, read> position: array<f32>;         // [n, 3] //#if distance
@@ -18,17 +18,19 @@ struct Uniforms { origin: vec3u, n: u32, d: u32, invTau: f32, reach2: f32, rate:
 @group(0) @binding(4) var<storage, read> view: array<u32>;             // [n] //#if views
 @group(0) @binding(5) var<storage, read> lse: array<f32>;              // [n]
 @group(0) @binding(6) var<storage, read> mass: array<f32>;             // [n]
-@group(0) @binding(7) var<storage, read_write> dz: array<Elem4>;        // [n, d]
+@group(0) @binding(7) var<storage, read_write> dz: array<Elem4>;        // [splits, n, d]
 const_assert ROWS == 4u;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t: u32) {
-  let i = ((group.x + u.origin.x) * LANES + t) * ROWS;
+  let wg = group + u.origin;
+  let i = (wg.x * LANES + t) * ROWS;
   if (i >= u.n) { return; }
   let last = u.n - 1u;
   let width = u.d / 4u;
   let rows = min(vec4u(i, i + 1u, i + 2u, i + 3u), vec4u(last));
   let a = rows * width;
+  let to = a + wg.z * u.n * width;
   let there4 = (rows == vec4u(i, i + 1u, i + 2u, i + 3u));             // past the end, a row adds nothing to the last one
   let scale = select(vec4f(0.0), vec4f(u.invTau), there4);
   let here0 = placeOf(rows.x);
@@ -36,14 +38,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
   let here2 = placeOf(rows.z);
   let here3 = placeOf(rows.w);
   let lseOwn = vec4f(lse[rows.x], lse[rows.y], lse[rows.z], lse[rows.w]);
-  let massOwn = vec4f(mass[rows.x], mass[rows.y], mass[rows.z], mass[rows.w]);
+  let inverseOwn = inversesOf(vec4f(mass[rows.x], mass[rows.y], mass[rows.z], mass[rows.w]));
   for (var k = 0u; k < width; k++) {
-    dz[a.x + k] = Elem4(0.0);
-    dz[a.y + k] = Elem4(0.0);
-    dz[a.z + k] = Elem4(0.0);
-    dz[a.w + k] = Elem4(0.0);
+    dz[to.x + k] = Elem4(0.0);
+    dz[to.y + k] = Elem4(0.0);
+    dz[to.z + k] = Elem4(0.0);
+    dz[to.w + k] = Elem4(0.0);
   }
-  for (var j = 0u; j < u.n; j += 4u) {
+  let range = columnsOf(wg.z);
+  for (var j = range.x; j < range.y; j += 4u) {
     let columns = min(vec4u(j, j + 1u, j + 2u, j + 3u), vec4u(last));
     let b = columns * width;
     var s0 = vec4f(0.0);
@@ -66,20 +69,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
     }
     let there = placesOf(columns);
     let lses = vec4f(lse[columns.x], lse[columns.y], lse[columns.z], lse[columns.w]);
-    let masses = vec4f(mass[columns.x], mass[columns.y], mass[columns.z], mass[columns.w]);
-    let w0 = scale.x * weightsOf(s0 * u.invTau, pairsOf(i, here0, j, there, u.n), lseOwn.x, massOwn.x, lses, masses);
-    let w1 = scale.y * weightsOf(s1 * u.invTau, pairsOf(i + 1u, here1, j, there, u.n), lseOwn.y, massOwn.y, lses, masses);
-    let w2 = scale.z * weightsOf(s2 * u.invTau, pairsOf(i + 2u, here2, j, there, u.n), lseOwn.z, massOwn.z, lses, masses);
-    let w3 = scale.w * weightsOf(s3 * u.invTau, pairsOf(i + 3u, here3, j, there, u.n), lseOwn.w, massOwn.w, lses, masses);
+    let inverses = inversesOf(vec4f(mass[columns.x], mass[columns.y], mass[columns.z], mass[columns.w]));
+    let w0 = scale.x * weightsOf(s0 * u.invTau, pairsOf(i, here0, j, there, u.n), lseOwn.x, inverseOwn.x, lses, inverses);
+    let w1 = scale.y * weightsOf(s1 * u.invTau, pairsOf(i + 1u, here1, j, there, u.n), lseOwn.y, inverseOwn.y, lses, inverses);
+    let w2 = scale.z * weightsOf(s2 * u.invTau, pairsOf(i + 2u, here2, j, there, u.n), lseOwn.z, inverseOwn.z, lses, inverses);
+    let w3 = scale.w * weightsOf(s3 * u.invTau, pairsOf(i + 3u, here3, j, there, u.n), lseOwn.w, inverseOwn.w, lses, inverses);
     for (var k = 0u; k < width; k++) {
       let b0 = vec4f(z[b.x + k]);
       let b1 = vec4f(z[b.y + k]);
       let b2 = vec4f(z[b.z + k]);
       let b3 = vec4f(z[b.w + k]);
-      dz[a.x + k] += Elem4(w0.x * b0 + w0.y * b1 + w0.z * b2 + w0.w * b3);
-      dz[a.y + k] += Elem4(w1.x * b0 + w1.y * b1 + w1.z * b2 + w1.w * b3);
-      dz[a.z + k] += Elem4(w2.x * b0 + w2.y * b1 + w2.z * b2 + w2.w * b3);
-      dz[a.w + k] += Elem4(w3.x * b0 + w3.y * b1 + w3.z * b2 + w3.w * b3);
+      dz[to.x + k] += Elem4(w0.x * b0 + w0.y * b1 + w0.z * b2 + w0.w * b3);
+      dz[to.y + k] += Elem4(w1.x * b0 + w1.y * b1 + w1.z * b2 + w1.w * b3);
+      dz[to.z + k] += Elem4(w2.x * b0 + w2.y * b1 + w2.z * b2 + w2.w * b3);
+      dz[to.w + k] += Elem4(w3.x * b0 + w3.y * b1 + w3.z * b2 + w3.w * b3);
     }
   }
 }

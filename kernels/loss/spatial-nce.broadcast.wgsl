@@ -10,36 +10,29 @@ alias Elem = f32;
 const WIDTH = 8u;
 const ROWS = 4u;
 //#end
-//#use ncePair
+//#use ncePair nceStore
 alias Elem4 = vec4<Elem>;
-struct Uniforms { origin: vec3u, n: u32, d: u32, invTau: f32, reach2: f32, rate: f32, near2: f32, far2: f32 }
+struct Uniforms { origin: vec3u, n: u32, d: u32, splits: u32, invTau: f32, reach2: f32, rate: f32, near2: f32, far2: f32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> z: array<Elem4>;              // [n, d]
 @group(0) @binding(2) var<storage, read> position: array<f32>;         // [n, 3] //#if distance
 @group(0) @binding(3) var<storage, read> space: array<i32>;            // [n] //#if distance
 @group(0) @binding(4) var<storage, read> view: array<u32>;             // [n] //#if views
-@group(0) @binding(5) var<storage, read_write> lse: array<f32>;        // [n]
-@group(0) @binding(6) var<storage, read_write> mass: array<f32>;       // [n]
-@group(0) @binding(7) var<storage, read_write> loss: array<f32>;       // [n]
-@group(0) @binding(8) var<storage, read_write> entropy: array<f32>;    // [n]
+@group(0) @binding(5) var<storage, read_write> lse: array<f32>;        // [n] //#if !parts
+@group(0) @binding(6) var<storage, read_write> mass: array<f32>;       // [n] //#if !parts
+@group(0) @binding(7) var<storage, read_write> loss: array<f32>;       // [n] //#if !parts
+@group(0) @binding(8) var<storage, read_write> entropy: array<f32>;    // [n] //#if !parts
+@group(0) @binding(9) var<storage, read_write> parts: array<f32>;      // [splits, 5, n] //#if parts
 const_assert ROWS == 4u;
 const_assert WIDTH == 4u || WIDTH == 8u;
 // On eight lanes columns 4 to 7 lie in the later lanes of the one load; on four, in a second load, from lane 0 on.
 const HALF = WIDTH == 4u;
 const SECOND = select(4u, 0u, HALF);
 
-fn store(i: u32, row: Row) {
-  if (i >= u.n) { return; }
-  let result = finishRow(row);
-  lse[i] = result.x;
-  mass[i] = result.y;
-  loss[i] = result.z;
-  entropy[i] = result.w;
-}
-
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-  let first = ((group.x + u.origin.x) * WIDTH + lane) * ROWS;
+  let wg = group + u.origin;
+  let first = (wg.x * WIDTH + lane) * ROWS;
   let last = u.n - 1u;
   let width = u.d / 4u;
   let i = vec4u(first, first + 1u, first + 2u, first + 3u);
@@ -53,7 +46,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   var row1 = row0;
   var row2 = row0;
   var row3 = row0;
-  for (var j = 0u; j < u.n; j += 8u) {
+  var range = vec2u(0u, u.n);
+  range = columnsOf(wg.z);                                             //#if parts
+  for (var j = range.x; j < range.y; j += 8u) {
     let mine = min(vec2u(j + lane, j + lane + 4u), vec2u(last)) * width;
     var s0 = vec4f(0.0);
     var t0 = vec4f(0.0);
@@ -101,8 +96,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     row3 = foldPairs(row3, s3 * u.invTau, pairsOf(i.w, here3, j, there, u.n));
     row3 = foldPairs(row3, t3 * u.invTau, pairsOf(i.w, here3, j + 4u, beyond, u.n));
   }
-  store(i.x, row0);
-  store(i.y, row1);
-  store(i.z, row2);
-  store(i.w, row3);
+  store(i.x, wg.z, row0);
+  store(i.y, wg.z, row1);
+  store(i.z, wg.z, row2);
+  store(i.w, wg.z, row3);
 }

@@ -8,32 +8,25 @@ alias Elem = f32;
 const LANES = 8u;
 const ROWS = 4u;
 //#end
-//#use ncePair
+//#use ncePair nceStore
 alias Elem4 = vec4<Elem>;
-struct Uniforms { origin: vec3u, n: u32, d: u32, invTau: f32, reach2: f32, rate: f32, near2: f32, far2: f32 }
+struct Uniforms { origin: vec3u, n: u32, d: u32, splits: u32, invTau: f32, reach2: f32, rate: f32, near2: f32, far2: f32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> z: array<Elem4>;              // [n, d]
 @group(0) @binding(2) var<storage, read> position: array<f32>;         // [n, 3] //#if distance
 @group(0) @binding(3) var<storage, read> space: array<i32>;            // [n] //#if distance
 @group(0) @binding(4) var<storage, read> view: array<u32>;             // [n] //#if views
-@group(0) @binding(5) var<storage, read_write> lse: array<f32>;        // [n]
-@group(0) @binding(6) var<storage, read_write> mass: array<f32>;       // [n]
-@group(0) @binding(7) var<storage, read_write> loss: array<f32>;       // [n]
-@group(0) @binding(8) var<storage, read_write> entropy: array<f32>;    // [n]
+@group(0) @binding(5) var<storage, read_write> lse: array<f32>;        // [n] //#if !parts
+@group(0) @binding(6) var<storage, read_write> mass: array<f32>;       // [n] //#if !parts
+@group(0) @binding(7) var<storage, read_write> loss: array<f32>;       // [n] //#if !parts
+@group(0) @binding(8) var<storage, read_write> entropy: array<f32>;    // [n] //#if !parts
+@group(0) @binding(9) var<storage, read_write> parts: array<f32>;      // [splits, 5, n] //#if parts
 const_assert ROWS == 4u;
-
-fn store(i: u32, row: Row) {
-  if (i >= u.n) { return; }
-  let result = finishRow(row);
-  lse[i] = result.x;
-  mass[i] = result.y;
-  loss[i] = result.z;
-  entropy[i] = result.w;
-}
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t: u32) {
-  let i = ((group.x + u.origin.x) * LANES + t) * ROWS;
+  let wg = group + u.origin;
+  let i = (wg.x * LANES + t) * ROWS;
   if (i >= u.n) { return; }
   let last = u.n - 1u;
   let width = u.d / 4u;
@@ -47,7 +40,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
   var row1 = row0;
   var row2 = row0;
   var row3 = row0;
-  for (var j = 0u; j < u.n; j += 4u) {
+  var range = vec2u(0u, u.n);
+  range = columnsOf(wg.z);                                             //#if parts
+  for (var j = range.x; j < range.y; j += 4u) {
     let columns = min(vec4u(j, j + 1u, j + 2u, j + 3u), vec4u(last));
     let b = columns * width;
     var s0 = vec4f(0.0);
@@ -74,8 +69,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
     row2 = foldPairs(row2, s2 * u.invTau, pairsOf(i + 2u, here2, j, there, u.n));
     row3 = foldPairs(row3, s3 * u.invTau, pairsOf(i + 3u, here3, j, there, u.n));
   }
-  store(i, row0);
-  store(i + 1u, row1);
-  store(i + 2u, row2);
-  store(i + 3u, row3);
+  store(i, wg.z, row0);
+  store(i + 1u, wg.z, row1);
+  store(i + 2u, wg.z, row2);
+  store(i + 3u, wg.z, row3);
 }

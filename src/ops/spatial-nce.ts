@@ -2,12 +2,14 @@
 import { anchorMeans } from "../../kernels/loss/anchor-means.ts";
 import { anchorSums } from "../../kernels/loss/anchor-sums.ts";
 import { spatialNceDz } from "../../kernels/loss/spatial-nce-dz.ts";
+import { spatialNceMerge } from "../../kernels/loss/spatial-nce-merge.ts";
 import { spatialNce as kernel } from "../../kernels/loss/spatial-nce.ts";
 import { unitRowsDx } from "../../kernels/loss/unit-rows-dx.ts";
 import { unitRows as unitRowsKernel } from "../../kernels/loss/unit-rows.ts";
 import { ShapeError } from "../engine/errors.ts";
 import { constant, dispatch, scope, withGradient, type Tensor } from "../engine/trace.ts";
 import type { GradientCase } from "./gradient-case.ts";
+import { countParts, sumParts } from "./parts.ts";
 
 /** Where the samples are. */
 export interface NcePlaces {
@@ -61,6 +63,11 @@ export function unitRows(x: Tensor): Tensor {
   ]);
 }
 
+/** Rows that one workgroup of a GPU takes, as in spatial_nce.block. */
+const ROWS_PER_WORKGROUP = 64;
+/** Columns that a part takes at least. */
+const COLUMNS_PER_PART = 512;
+
 /**
  * SpatialNCE of embeddings z f32 [n, d], which need no normalisation: it is part of the op.
  *
@@ -77,18 +84,25 @@ export function spatialNce(z: Tensor, places: NcePlaces, options: SpatialNceOpti
   const { scalars, flags } = readOptions(op, options);
   const { position, space, view } = readPlaces(op, z, places, options.kernel === "views");
   const [n = 0, d = 0] = z.shape;
-  const numbers = { n, d, ...scalars };
+  const splits = countParts(Math.ceil(n / ROWS_PER_WORKGROUP), n, COLUMNS_PER_PART);
+  const numbers = { n, d, splits, ...scalars };
   return scope("spatialNce", () => {
     const { y, inverse } = normaliseRows(op, z);
     const near = { position, space, view };
-    const rows = dispatch(kernel, { inputs: { z: y, ...near }, outputs: { lse: [n], mass: [n], loss: [n], entropy: [n] }, numbers, flags });
+    const perRow = { lse: [n], mass: [n], loss: [n], entropy: [n] };
+    const inParts = () => {
+      const { parts } = dispatch(kernel, { inputs: { z: y, ...near }, outputs: { parts: [splits, 5, n] }, numbers, flags: [...flags, "parts"] });
+      return dispatch(spatialNceMerge, { inputs: { parts }, outputs: perRow, numbers: { splits, n } });
+    };
+    const rows = splits > 1 ? inParts() : dispatch(kernel, { inputs: { z: y, ...near }, outputs: perRow, numbers, flags });
     const { lse, mass } = rows;
     const { sums } = dispatch(anchorSums, { inputs: { loss: rows.loss, entropy: rows.entropy, mass }, outputs: { sums: [Math.min(256, n), 3] }, numbers: { n } });
     const means = dispatch(anchorMeans, { inputs: { sums }, outputs: { loss: [], entropy: [], divergence: [], anchors: [] }, numbers: { parts: Math.min(256, n) } });
     const loss = withGradient(means.loss, op, [z], (upstream) => [
       () =>
         scope("spatialNce", () => {
-          const { dz } = dispatch(spatialNceDz, { inputs: { z: y, ...near, lse, mass }, outputs: { dz: [n, d] }, numbers, flags });
+          const parts = dispatch(spatialNceDz, { inputs: { z: y, ...near, lse, mass }, outputs: { dz: splits > 1 ? [splits, n, d] : [n, d] }, numbers, flags }).dz;
+          const dz = splits > 1 ? sumParts(parts, { shape: [n, d], dtype: "f32" }) : parts;
           return dispatch(unitRowsDx, { inputs: { dy: dz, y, inverse, upstream, anchors: means.anchors }, outputs: { dx: z.shape }, numbers: { n, d }, flags: ["mean"] }).dx;
         }),
     ]);
