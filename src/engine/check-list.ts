@@ -235,7 +235,7 @@ function watchedIndices(declared: readonly CheckCase[], traits: Traits): CheckCa
   for (const cases of byForm(declared)) {
     const { kernel, flags } = cases[0]!;
     // What is added to a result at its own place, or done to it, is read and written where the result is.
-    const harmless = new Set([...(kernel.epilogue?.stages ?? []).map(({ flag }) => flag), ...Object.values(kernel.args).flatMap(({ flag }) => flag ?? [])]);
+    const harmless = new Set([...(kernel.epilogue?.stages ?? []).map(({ flag }) => flag), ...Object.values(kernel.args).flatMap(({ flag, access }) => (access === "read" ? flag ?? [] : []))]);
     const form = flags.filter((flag) => !harmless.has(flag)).sort().join();
     if (!forms.has(form)) forms.set(form, cases);
   }
