@@ -104,7 +104,7 @@ export async function createWorkload(engine: Engine, problem: CheckCase, numbers
           device.gpu.queue.submit([encoder.finish()]);
         },
         async time(repeats) {
-          const total = await clock((pass) => {
+          const total = await clock.time((pass) => {
             for (let i = 0; i < repeats; i++) encode(pass, turn++);
           });
           return total / repeats;
@@ -123,6 +123,7 @@ export async function createWorkload(engine: Engine, problem: CheckCase, numbers
     },
     dispose() {
       readback.dispose();
+      clock.dispose();
       for (const buffer of made) device.destroyBuffer(buffer);
     },
   };
@@ -134,7 +135,7 @@ function createClock(device: Device, readback: Readback, make: (label: string, s
   const hasClock = device.traits.features.has("timestamp-query");
   const querySet = hasClock ? gpu.createQuerySet({ type: "timestamp", count: 2 }) : undefined;
   const resolved = hasClock ? make("timestamps", 256, BUFFER_USAGE.queryResolve | BUFFER_USAGE.copySrc) : undefined;
-  return async (encode: (pass: GPUComputePassEncoder) => void): Promise<number> => {
+  const time = async (encode: (pass: GPUComputePassEncoder) => void): Promise<number> => {
     if (!querySet || !resolved) await device.wait(gpu.queue.onSubmittedWorkDone());
     const start = performance.now();
     const parts = await device.guard("bench", () => {
@@ -153,6 +154,7 @@ function createClock(device: Device, readback: Readback, make: (label: string, s
     // Some drivers write nothing into an empty or very short pass: the host's clock then bounds it from above.
     return end > begin ? Number(end - begin) / 1e6 : elapsed;
   };
+  return { time, dispose: () => querySet?.destroy() };
 }
 
 function wholeWords(host: HostArray, size: number): Uint8Array<ArrayBuffer> {

@@ -55,7 +55,7 @@ export function listRemarks(report: BenchReport, seconds?: number): string[] {
     ...(report.left.length > 0 ? [`${report.left.length} cases left out${seconds === undefined ? "" : `, the ${seconds} s were over`}: ${some(report.left)}`] : []),
     ...(report.tooLarge.length > 0 ? [`${report.tooLarge.length} cases left out, they are above --max-flops: ${some(report.tooLarge)}`] : []),
     ...report.refused.map(({ name, reason }) => `refused: ${name}: ${reason}`),
-    ...(unsteady.length > 0 ? [`${unsteady.length} of ${report.rows.length} rows are unsteady (quartiles more than 10 % apart): close other programs, or raise --rounds or --min-milliseconds`] : []),
+    ...(unsteady.length > 0 ? [`${unsteady.length} of ${report.rows.length} rows are unsteady (quartiles more than 10 % apart): close other programs, or raise --visits or --min-milliseconds`] : []),
   ];
 }
 

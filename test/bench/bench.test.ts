@@ -65,6 +65,12 @@ test("a burst during one visit of six makes no row slower, and hides none that i
   expect(verdicts(1.2)).toEqual(["k7"]);
 });
 
+test("where visits lie on two levels, a row is not slower because more of them were on the upper one", () => {
+  const levels = (report: ComparedReport, upper: number): ComparedReport => ({ ...report, rows: report.rows.map((row) => ({ ...row, visits: row.visits.map((rounds, i) => (i < upper ? rounds.map((time) => 1.1 * time) : rounds)) })) });
+  const verdicts = compareReports(levels(makeReport(1, 1, 0.005), 2), levels(makeReport(4, 1, 0.005), 4), 0.05).rows.map(({ verdict }) => verdict);
+  expect(new Set(verdicts)).toEqual(new Set(["unsure"]));
+});
+
 test("of fewer than four visits only what is more than twice as slow tells anything", () => {
   const first = (report: ComparedReport): ComparedReport => ({ ...report, rows: report.rows.map((row) => ({ ...row, visits: row.visits.slice(0, 1) })) });
   const verdict = (slow: number) => compareReports(first(makeReport(1)), first(makeReport(4, slow)), 0.05).rows[7]!.verdict;
