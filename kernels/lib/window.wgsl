@@ -6,8 +6,8 @@ fn windowsOf(place: u32, taps: u32, stride: u32, count: u32) -> vec2u {
   return vec2u(first, min(count, place / stride + 1u));
 }
 
-// How many taps of a window lie inside the axis before padding.
+// How many taps of a window lie inside the axis before padding. Of an axis that is seen in part, the padding may be less than none: it wraps.
 fn insideTaps(index: u32, taps: u32, stride: u32, pad: u32, extent: u32) -> u32 {
-  let start = index * stride;
-  return min(start + taps, pad + extent) - max(start, pad);
+  let start = i32(index * stride - pad);
+  return u32(min(start + i32(taps), i32(extent)) - max(start, 0));
 }

@@ -48,7 +48,8 @@ export const concat = defineKernel({
   free: { outer: 1, w0: 1, w1: 1 },
   // One row is a stretch of each tensor after the other; those that a launch takes nothing of are there in name.
   split: splitBy(splitAlong("outer"), (numbers, _, room) => {
-    if (numbers["outer"] !== 1) return undefined;
+    // Arguments that a launch leaves out are bound with their first elements: of fewer than four, none fills a vector.
+    if (numbers["outer"] !== 1 || [0, 1, 2, 3].some((j) => numbers[`w${j}`]! % 4 !== 0)) return undefined;
     let before = 0;
     const launches: Launch[] = [];
     for (const i of [0, 1, 2, 3]) {

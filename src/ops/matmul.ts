@@ -1,6 +1,7 @@
 // Matrix products and linear layers, with their gradients.
 import { matmul as kernel } from "../../kernels/matmul/matmul.ts";
 import { ShapeError } from "../engine/errors.ts";
+import { bytesOf } from "../kernel/dtype.ts";
 import { dispatch, reshape, sizeOf, withGradient, type Tensor } from "../engine/trace.ts";
 import type { GradientCase } from "./gradient-case.ts";
 import { add } from "./arithmetic.ts";
@@ -38,7 +39,9 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
     return reshape(flat, [...lead, m, n]);
   }
   const shape = [...lead, m, n];
-  const least = ta && !tb && batchA === 1 && batchB === 1 ? Math.ceil((k * Math.max(m, n)) / LARGEST_PART) : 1;
+  const larger = k * Math.max(m, n);
+  const fits = larger * bytesOf(a.dtype) <= SMALLEST_BINDING;
+  const least = ta && !tb && batchA === 1 && batchB === 1 && !fits ? Math.ceil(larger / LARGEST_PART) : 1;
   const splits = Math.max(least, productParts(Math.max(batchA, batchB), m, n, k));
   const layout = [ta && "ta", tb && "tb"] as const;
   const whole = () => dispatch(kernel, { inputs: { a, b, bias }, outputs: { c: shape }, numbers: { batchA, batchB, m, n, k }, flags: [...layout, bias && "bias"] }).c;
@@ -60,7 +63,9 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
 
 /** Steps of k that a part adds up at least. */
 const STEPS_PER_PART = 256;
-/** Elements that a part has of the larger operand at most where both are stored with k first: each launch sees whole parts, and the smallest binding that devices have is 128 MiB. */
+/** Bytes that every device binds. */
+const SMALLEST_BINDING = 2 ** 27;
+/** Elements that a part has of the larger operand at most where both are stored with k first and no binding may hold it: each launch sees whole parts. */
 const LARGEST_PART = 2 ** 24;
 
 /** Parts in which a product sums over k: more than one where it is long and there are few tiles, as in weights' gradients over all tokens of a batch. */

@@ -16,7 +16,7 @@ import { conv2d } from "../../src/ops/conv.ts";
 import { gradients } from "../../src/ops/grad.ts";
 import { matmul } from "../../src/ops/matmul.ts";
 import { batchNorm, layerNorm } from "../../src/ops/norm.ts";
-import { maxPool2d } from "../../src/ops/pool.ts";
+import { avgPool2d, maxPool2d } from "../../src/ops/pool.ts";
 import { mean } from "../../src/ops/reduce.ts";
 
 import { useEngine } from "../support/engine.ts";
@@ -134,5 +134,21 @@ describe("plans in windows", () => {
       expect(cut.memory).toEqual(whole.memory);
       for (const [name, value] of Object.entries(whole.out)) expect(cut.out[name], `${name} by ${binding}`).toEqual(value);
     }
+  });
+
+  test("means over windows count what lies in the image, wherever it is cut", async () => {
+    const x = Float32Array.from({ length: 9 * 8 * 12 }, (_, i) => Math.sin(i));
+    const run = async (binding?: number) => {
+      const plan = await engine().plan(({ x }) => ({ y: avgPool2d(x, 3, { stride: 2, padding: 1, countIncludePad: false }) }), { x: f32(1, 9, 8, 12) }, { label: "means", ...(binding ? { binding } : {}) });
+      const { y } = await plan.run({ x });
+      const cut = plan.statistics.reports.find(({ pass }) => pass === "windows")?.changes ?? [];
+      plan.dispose();
+      return { y, cut };
+    };
+    const whole = await run();
+    // Rows are 384 bytes: windows begin at even ones, one of them above what its launch begins with.
+    const parts = await run(3072);
+    expect(parts.cut).toHaveLength(1);
+    expect(parts.y).toEqual(whole.y);
   });
 });
