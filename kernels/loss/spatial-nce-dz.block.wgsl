@@ -57,7 +57,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
   var sums = Eight();
   var others = Eight();
   for (var j = range.x; j < range.y; j += SIDE) {
-    let s = similarities(first, j, t);
+    let s = similarities(first, j, t);                                  // its barriers part the weights from those before
     storeTile(s, t);
     workgroupBarrier();                                                 // the similarities are there
     for (var q = 0u; q < rolled(8u); q++) {
@@ -74,7 +74,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
       sums = gather(sums, t / 16u, q, vec4f(z[b.x + left]), vec4f(z[b.y + left]), vec4f(z[b.z + left]), vec4f(z[b.w + left]));
       if (isWide) { others = gather(others, t / 16u, q, vec4f(z[b.x + right]), vec4f(z[b.y + right]), vec4f(z[b.z + right]), vec4f(z[b.w + right])); }
     }
-    workgroupBarrier();                                                 // all have taken them
   }
   // A loop, so that the compiler meets one store and not sixteen.
   var rows = array<vec4f, 16>(sums.a, sums.b, sums.c, sums.d, sums.e, sums.f, sums.g, sums.h, others.a, others.b, others.c, others.d, others.e, others.f, others.g, others.h);

@@ -22,25 +22,24 @@ export async function withEngine<T>(flags: DeviceFlags, body: (engine: Engine) =
   return withHandle(flags, (_handle, engine) => body(engine));
 }
 
-/** As `withEngine`, for work that goes on where its device is lost: `reopen` closes what there is and opens the same adapter, and an engine on it, anew. */
+/** As `withEngine`, for work that goes on where its device is lost: `reopen` disposes of what there is and opens the same adapter, and an engine on it, anew. */
 export async function withLastingEngine<T>(flags: DeviceFlags, body: (engine: Engine, reopen: () => Promise<Engine>) => Promise<T>): Promise<T> {
-  let last: { readonly handle: AdapterHandle; readonly engine: Engine } | undefined;
-  const close = () => {
-    last?.engine.dispose();
-    last?.handle.close();
-    last = undefined;
-  };
+  // Adapters whose device was lost stay open until the end: Dawn aborts where it goes while a compilation for such a device is still under way.
+  const handles: AdapterHandle[] = [];
+  let last: Engine | undefined;
   try {
     return await withHandle(flags, (handle, engine) =>
       body(engine, async () => {
-        // The first one is closed in the end; after a loss it holds nothing.
-        close();
-        last = await open({ ...flags, adapter: handle.name });
-        return last.engine;
+        // The first one is disposed of in the end; after a loss it holds nothing.
+        last?.dispose();
+        const opened = await open({ ...flags, adapter: handle.name });
+        handles.push(opened.handle);
+        return (last = opened.engine);
       }),
     );
   } finally {
-    close();
+    last?.dispose();
+    for (const handle of handles) handle.close();
   }
 }
 

@@ -49,7 +49,9 @@ export function createThread(what: string, script: URL, data: unknown): Thread {
       else one?.resolve(answer.value);
     });
     const fail = (why: string): void => {
-      if (worker === made) worker = undefined;
+      // One that was replaced has nobody left to answer: those who wait now have asked its successor.
+      if (worker !== made) return;
+      worker = undefined;
       for (const { reject } of waiting.values()) reject(new UserError(EXIT_CODES.internal, `${what} ended (${why}), expected it to go on`));
       waiting.clear();
     };

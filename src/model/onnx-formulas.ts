@@ -238,7 +238,7 @@ export function readFormulas(terms: Terms, model: OnnxModel, source: ReadonlyMap
         return make(axis === -1 || axis === 2 || axis === 3 ? op : `Softmax over axis ${String(axis)}`, [of]);
       }
       case "Concat": {
-        const parts = args.filter((id, i) => args.indexOf(id) === i);
+        const parts = [...new Set(args)];
         return parts.length === 1 ? a : make(op, args);
       }
       case "MaxPool":

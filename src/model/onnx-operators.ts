@@ -65,7 +65,7 @@ function formulaFaults(model: OnnxModel, source: ReadonlyMap<string, StoredTenso
  */
 export function frontFaults(front: readonly FrontStep[], mean: number | null, deviation: number | null): string[] {
   if (front.length === 0 || mean === null || deviation === null) return [];
-  const channels = Math.max(...front.map(({ values }) => values.length));
+  const channels = front.reduce((most, { values }) => Math.max(most, values.length), 0);
   const made = Array.from({ length: channels }, (_, c) =>
     front.reduce(
       ({ factor, shift }, { op, values }) => {
@@ -103,8 +103,11 @@ function epsilonFaults({ nodes }: OnnxModel, source: ReadonlyMap<string, StoredT
     return part === undefined ? [] : [{ what: "layer norm in parts", got: part, want: layer }];
   });
   const wrong = seen.filter(({ got, want }) => want === undefined || !(Math.abs(got - want) <= SAME * want));
-  const kinds = new Map(wrong.map(({ what, got, want }) => [`${what} with epsilon ${Number(got.toPrecision(6))}, expected ${want === undefined ? "none" : want}`, 0]));
-  for (const kind of kinds.keys()) kinds.set(kind, wrong.filter(({ what, got }) => kind.startsWith(`${what} with epsilon ${Number(got.toPrecision(6))},`)).length);
+  const kinds = new Map<string, number>();
+  for (const { what, got, want } of wrong) {
+    const kind = `${what} with epsilon ${Number(got.toPrecision(6))}, expected ${want === undefined ? "none" : want}`;
+    kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+  }
   return [...kinds].map(([kind, count]) => `${count} × ${kind}`);
 }
 

@@ -46,6 +46,8 @@ export interface Tally {
   taken: number;
   /** Milliseconds in which the device waited for patches. */
   waited: number;
+  /** Milliseconds from the first step on, on each device: building and compiling are not among them. */
+  stepping: number;
 }
 
 export interface Keeper {

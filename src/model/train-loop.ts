@@ -91,6 +91,7 @@ export async function runSteps(training: Training, engine: Engine, state: TrainS
   const step = await buildWithin(engine, config, pinned, note);
   const { parameters, statistics } = step;
   let encoder: EncoderPlan | undefined;
+  let began: number | undefined;
   try {
     // Before there is a checkpoint there is nothing to save.
     if (signal?.aborted && !state) return { finished: false, step: 0, last: undefined, parameters, statistics };
@@ -146,6 +147,7 @@ export async function runSteps(training: Training, engine: Engine, state: TrainS
       await keeper.save();
     }
     const pace = createPace();
+    began = performance.now();
     let taken = 0;
     let waited = 0;
     let next = at.done < config.steps ? batches.load(at.done) : undefined;
@@ -214,6 +216,7 @@ export async function runSteps(training: Training, engine: Engine, state: TrainS
       }
     } finally {
       tally.waited += waitedSoFar();
+      if (began !== undefined) tally.stepping += performance.now() - began;
     }
     const finished = at.done >= config.steps && at.owed === undefined;
     await keeper.flush();

@@ -82,7 +82,7 @@ const REOPEN_AFTER_MS = [0, 2_000, 8_000];
  * Trains to `config.steps`. The same device, build, configuration and data give the same weights, whether or not the run
  * was killed and resumed in between, or lost its device.
  * @throws UserError 65 on resume with other settings or data, 70 after eight non-finite steps in a row or at a spike that is to end the run, 73–75 for
- *   files, 74 where the device is lost for good
+ *   files, 74 where the device is lost for good; the signal's reason where it was aborted before a new run began, of which nothing is left
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
   const { files, dataset, signal } = options;
@@ -99,13 +99,15 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const plainConfig = toJson(config);
   const hashes = { config: hashJson(plainConfig), data: dataset.hash, model: hashJson(modelDefinition(config)) };
 
+  // Nothing is made, and no run removed, for one that was stopped before it began.
+  if (!continues) signal?.throwIfAborted();
   const resumed = continues
     ? await resumeRun(files, options.out, { config: plainConfig, environment: options.environment }, (state) => checkContinuation({ ...state, config: fillSettings(state.config) }, { config: plainConfig, hashes, dataset: dataset.path }, FREE_ON_RESUME))
     : undefined;
   const run: Run = resumed?.run ?? (await createRun(files, options.out, { config: plainConfig, environment: options.environment, force: options.force ?? false }));
   const state = resumed?.checkpoint?.state;
   let workers: PatchWorkers | undefined;
-  const tally: Tally = { saved: state?.step, taken: 0, waited: 0 };
+  const tally: Tally = { saved: state?.step, taken: 0, waited: 0, stepping: 0 };
   try {
     const drawn = config.batch.groups * config.batch.groupSize;
     if (fitted !== undefined) note(fitted);
@@ -117,13 +119,11 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       else if (state.step < config.steps) note(`resume: continuing after step ${state.step} of ${config.steps}`);
     }
     if (config.precision !== precisionOn(options.engine, config)) note("warning: the adapter has no shader-f16: this run computes in f32");
-    const began = performance.now();
     const wanted = config.data.workers ?? (windowSide(config) ** 2 >= DEAR_WINDOW ? options.workers?.most ?? 0 : 0);
     workers = wanted > 0 ? options.workers?.start(dataset, wanted) : undefined;
     const training: Training = { files, run, dataset, cache, workers, config, plainConfig, hashes, members: members.length, places, signal, note, onProgress: options.onProgress };
     const { finished, step, last, parameters, statistics } = await runThroughLosses(training, options, state, tally);
-    const seconds = (performance.now() - began) / 1000;
-    const { taken, waited } = tally;
+    const { taken, waited, stepping } = tally;
     const patches = drawn * config.batch.views;
     return {
       finished,
@@ -131,8 +131,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       config,
       taken,
       last,
-      patchesPerSecond: taken > 0 ? (taken * patches) / seconds : 0,
-      waiting: taken > 0 ? waited / (1000 * seconds) : 0,
+      patchesPerSecond: taken > 0 ? (1000 * taken * patches) / stepping : 0,
+      waiting: taken > 0 ? waited / stepping : 0,
       parameters,
       statistics,
     };

@@ -108,12 +108,8 @@ describe("a device that is lost within a run", () => {
     opened.push({ handle: own, engine: await createEngine(own) });
     return opened.at(-1)!.engine;
   };
-  afterAll(() => {
-    for (const one of opened) {
-      one.engine.dispose();
-      one.handle.close();
-    }
-  });
+  // Their adapters stay open: Dawn aborts where it goes while a compilation for a device that was lost is still under way.
+  afterAll(() => opened.forEach((one) => one.engine.dispose()));
   const lose = (): void => opened.at(-1)!.engine.device.gpu.destroy();
 
   test("is opened anew, and the run ends with the same bytes", async () => {
@@ -158,7 +154,7 @@ describe("a device that is lost within a run", () => {
 
 test("a step too large for the device says so and leaves nothing on it", async () => {
   const before = engine.device.ledger().total;
-  await expect(run("large", { "data.patch": 512, "batch.groups": 512 })).rejects.toThrow(/one tensor takes .*, the device binds at most|takes .*, the device binds at most/);
+  await expect(run("large", { "data.patch": 512, "batch.groups": 512 })).rejects.toThrow(/takes .*, the device (binds|makes buffers of) at most|memory: .* GiB, expected at least/);
   expect(engine.device.ledger().total).toBe(before);
   // Nor is there a folder, or an old run the less.
   expect(await files.size("large/config.json")).toBeUndefined();

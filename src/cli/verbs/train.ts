@@ -134,6 +134,11 @@ export async function runTrain(path: string, flags: TrainFlags): Promise<void> {
         },
       ]),
     );
+  } catch (error) {
+    if (!stop.signal.aborted || error !== stop.signal.reason) throw error;
+    progress.end("");
+    process.stderr.write("stopped before the run began; nothing was made or removed\n");
+    process.exitCode = stop.code() ?? EXIT_CODES.interrupted;
   } finally {
     progress.end("");
     stop.dispose();
