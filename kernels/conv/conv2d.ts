@@ -1,6 +1,6 @@
 // The descriptor of two-dimensional convolution.
 import { ceilDiv, defineKernel, read, when, write } from "../../src/kernel/define.ts";
-import { activationOf } from "../../src/kernel/special.ts";
+import { ACTIVATION_STAGES, RESIDUAL_STAGE, activationOf } from "../../src/kernel/special.ts";
 import { FORWARD, splitRows } from "../../src/kernel/split-rows.ts";
 import { splitAlong, splitBy } from "../../src/kernel/split.ts";
 import { libraries } from "../lib/index.ts";
@@ -120,15 +120,7 @@ export const conv2d = defineKernel({
             y[at] = has("residual") ? round(sum + residual[at]!) : sum;
           }
   },
-  epilogue: {
-    output: "y",
-    stages: [
-      { name: "relu", flag: "relu" },
-      { name: "gelu", flag: "gelu" },
-      { name: "silu", flag: "silu" },
-      { name: "residual", flag: "residual", arg: "residual" },
-    ],
-  },
+  epilogue: { output: "y", stages: [...ACTIVATION_STAGES, RESIDUAL_STAGE] },
   cases: {
     ...RAGGED_PROBLEMS,
     "bias relu residual": { numbers: convProblem({ image: [7, 6], filter: [3, 3], channels: [8, 12], padding: 1 }), flags: ["bias", "relu", "residual"] },

@@ -1,6 +1,6 @@
 // The descriptor of matrix multiplication.
 import { as, ceilDiv, type Choice, defineKernel, read, unless, when, write } from "../../src/kernel/define.ts";
-import { activationOf } from "../../src/kernel/special.ts";
+import { ACTIVATION_STAGES, RESIDUAL_STAGE, activationOf } from "../../src/kernel/special.ts";
 import { alignment, cutEvenly, leastCommon, splitAlong, splitBy } from "../../src/kernel/split.ts";
 import { libraries } from "../lib/index.ts";
 import { chooseMatrixTile, FILLS_A_GPU, matrixTileVariants } from "../lib/matrix-tile.ts";
@@ -134,15 +134,7 @@ export const matmul = defineKernel({
           c[at] = has("residual") ? round(sum + residual[at]!) : sum;
         }
   },
-  epilogue: {
-    output: "c",
-    stages: [
-      { name: "relu", flag: "relu" },
-      { name: "gelu", flag: "gelu" },
-      { name: "silu", flag: "silu" },
-      { name: "residual", flag: "residual", arg: "residual" },
-    ],
-  },
+  epilogue: { output: "c", stages: [...ACTIVATION_STAGES, RESIDUAL_STAGE] },
   // Each set of flags is a pipeline in each variant: those that only small sizes need have sizes that only two variants take.
   cases: {
     one: { numbers: { batchA: 1, batchB: 1, m: 1, n: 1, k: 1 } },

@@ -1,6 +1,6 @@
 // The descriptors of batch normalisation with given statistics: forward, gradient of its input, sums for those of its parameters.
 import { as, ceilDiv, type Choice, type Constants, defineKernel, read, type Traits, when, write } from "../../src/kernel/define.ts";
-import { activationOf } from "../../src/kernel/special.ts";
+import { ACTIVATION_STAGES, RESIDUAL_STAGE, activationOf } from "../../src/kernel/special.ts";
 import { splitAlong } from "../../src/kernel/split.ts";
 import { libraries } from "../lib/index.ts";
 import dxNaive from "./batch-norm-dx.naive.wgsl?raw";
@@ -60,15 +60,7 @@ export const batchNorm = defineKernel({
     }
   },
   // The order of a residual block: add what came around it, then the activation.
-  epilogue: {
-    output: "y",
-    stages: [
-      { name: "residual", flag: "residual", arg: "residual" },
-      { name: "relu", flag: "relu" },
-      { name: "gelu", flag: "gelu" },
-      { name: "silu", flag: "silu" },
-    ],
-  },
+  epilogue: { output: "y", stages: [RESIDUAL_STAGE, ...ACTIVATION_STAGES] },
   cases: {
     one: { numbers: { rows: 1, c: 1, eps: 1e-5 } },
     ragged: { numbers: { rows: 19, c: 37, eps: 1e-5 } },

@@ -1,6 +1,6 @@
 // The descriptor of the four arithmetic operations with broadcasting.
 import { ceilDiv, defineKernel, read, write } from "../../src/kernel/define.ts";
-import { activationOf } from "../../src/kernel/special.ts";
+import { ACTIVATION_STAGES, activationOf } from "../../src/kernel/special.ts";
 import { cutEvenly, leastCommon } from "../../src/kernel/split.ts";
 import { libraries } from "../lib/index.ts";
 import gather from "./binary.gather.wgsl?raw";
@@ -71,14 +71,7 @@ export const binary = defineKernel({
   },
   // Denominators keep away from 0, where a quotient has no bound.
   inputs: { b: (random) => (random() < 0.5 ? -1 : 1) * (0.5 + random()) },
-  epilogue: {
-    output: "y",
-    stages: [
-      { name: "relu", flag: "relu" },
-      { name: "gelu", flag: "gelu" },
-      { name: "silu", flag: "silu" },
-    ],
-  },
+  epilogue: { output: "y", stages: ACTIVATION_STAGES },
   asEpilogue: ({ na, nb, n }, flags) =>
     na === n && nb === n && flags.size === 0
       ? [

@@ -1,6 +1,6 @@
 // The descriptor of the second stage of long sums of products: their parts added.
 import { as, ceilDiv, defineKernel, read, when, write } from "../../src/kernel/define.ts";
-import { activationOf } from "../../src/kernel/special.ts";
+import { ACTIVATION_STAGES, RESIDUAL_STAGE, activationOf } from "../../src/kernel/special.ts";
 import { libraries } from "../lib/index.ts";
 import naive from "./merge_parts.naive.wgsl?raw";
 import vec4 from "./merge_parts.vec4.wgsl?raw";
@@ -29,15 +29,7 @@ export const mergeParts = defineKernel({
       y[i] = has("residual") ? round(sum + residual[i]!) : sum;
     }
   },
-  epilogue: {
-    output: "y",
-    stages: [
-      { name: "relu", flag: "relu" },
-      { name: "gelu", flag: "gelu" },
-      { name: "silu", flag: "silu" },
-      { name: "residual", flag: "residual", arg: "residual" },
-    ],
-  },
+  epilogue: { output: "y", stages: [...ACTIVATION_STAGES, RESIDUAL_STAGE] },
   cases: {
     one: { numbers: { splits: 1, rows: 1, n: 1 } },
     ragged: { numbers: { splits: 7, rows: 9, n: 37 } },

@@ -1,4 +1,5 @@
 // Special functions in f64, for references: erf, the normal distribution, activations.
+import type { EpilogueStage } from "./define.ts";
 
 /** Error function to f64 rounding: Maclaurin series below 3, continued fraction of erfc (Lentz) above. */
 export function erf(x: number): number {
@@ -33,6 +34,12 @@ export function gelu(x: number): number {
 export function silu(x: number): number {
   return x / (1 + Math.exp(-x));
 }
+
+/** The activations that kernels offer for what they write, as stages: the flags that `activationOf` reads. */
+export const ACTIVATION_STAGES: readonly EpilogueStage[] = ["relu", "gelu", "silu"].map((name) => ({ name, flag: name }));
+
+/** The stage that adds an argument of this name. */
+export const RESIDUAL_STAGE: EpilogueStage = { name: "residual", flag: "residual", arg: "residual" };
 
 /** The activation that the flags of a kernel name, or the identity. */
 export function activationOf(has: (flag: "relu" | "gelu" | "silu") => boolean): (x: number) => number {
